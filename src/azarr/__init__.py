@@ -1,0 +1,41 @@
+"""azarr: the async Zarr library. Chunked n-dimensional arrays, read and written with `await`.
+
+    import azarr
+
+    g = azarr.open_group("https://host/data.zarr")
+    part = await g.var[5:]
+"""
+
+from __future__ import annotations
+
+from azarr import errors, stores
+from azarr._engine import Block
+from azarr._open import create_array, create_group, open, open_array, open_consolidated, open_group  # noqa: A004  # the verb of the field
+from azarr.array import Array, Selection
+from azarr.context import Context
+from azarr.group import Group
+from azarr.limits import Limits
+from azarr.plan import Plan
+from azarr.ref import Ref
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Array",
+    "Block",
+    "Context",
+    "Group",
+    "Limits",
+    "Plan",
+    "Ref",
+    "Selection",
+    "__version__",
+    "create_array",
+    "create_group",
+    "errors",
+    "open",
+    "open_array",
+    "open_consolidated",
+    "open_group",
+    "stores",
+]

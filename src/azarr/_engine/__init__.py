@@ -1,0 +1,13 @@
+"""The only place that runs things concurrently: plan -> fetch -> decode -> place.
+
+`read` chooses: a store that blocks is read by worker threads that own whole chunks (`blocking`), one that waits on the network by a
+bounded set of fetch loops (`waiting`). `blocks` streams a selection, `write` replaces whole chunks.
+"""
+
+from __future__ import annotations
+
+from azarr._engine.reading import IndexCache, Target, read
+from azarr._engine.streaming import Block, stream
+from azarr._engine.writing import write
+
+__all__ = ["Block", "IndexCache", "Target", "read", "stream", "write"]

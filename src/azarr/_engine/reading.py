@@ -1,0 +1,100 @@
+"""One read, from a region to a NumPy array."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from azarr._engine.blocking import read_blocking, workers_for
+from azarr._engine.decoding import IndexCache, Reading, Target
+from azarr._engine.waiting import budget_of, read_waiting
+from azarr.context import Context
+from azarr.dtypes import NumPyDType
+from azarr.errors import SelectionError
+from azarr.plan import Plan, jobs, parts
+from azarr.selection import Region
+from azarr.stores.base import BlockingStore
+
+__all__ = ["IndexCache", "Target", "count_chunks", "plan", "read"]
+
+JOB_BYTES = 1 << 20
+"""Decoded bytes that a worker takes at a time: enough that taking costs nothing, few enough that workers end together."""
+SHARD_JOB_BYTES = 16 << 20
+"""The same for stores on the network, where one request should bring much of a shard."""
+
+
+async def read(target: Target, region: Region, context: Context, *, fields: Any = None, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+    """The elements of `region`: into `out`, which has its shape and data type, or into a new array.
+
+    Errors: `StoreError` and what is below it; `LimitExceeded` for a result above the limits; `SelectionError` for an `out` that
+    does not fit. Cancelled, it raises when no worker writes into `out` any more and no request is open.
+    """
+    layout = target.layout
+    dtype = layout.metadata.dtype.numpy if fields is None else layout.metadata.dtype.numpy[fields]
+    result = _result(region, dtype, context, out)
+    if not region.size:
+        return result
+    forward, nbytes, blocking = region.forward(), layout.read_nbytes, isinstance(target.store, BlockingStore)
+    per_job = max(1, JOB_BYTES // nbytes) if blocking else 1
+    if layout.metadata.dtype.fixed and blocking and layout.inner is None:
+        per_job = min(per_job, 64)
+    work = jobs(
+        forward,
+        layout.metadata.grid,
+        layout.inner,
+        pieces_per_job=per_job,
+        pieces_per_shard_job=max(1, (JOB_BYTES if blocking else min(SHARD_JOB_BYTES, context.nbytes // 4)) // nbytes),
+    )
+    reading = Reading(target, work, region.target(result), region.points, fields)
+    objects, chunks = count_chunks(region, target)
+    if blocking:
+        count = -(-chunks // per_job) if layout.inner is None else chunks
+        await read_blocking(reading, workers_for(layout, count, context.workers))
+    else:
+        await read_waiting(reading, budget_of(context), context, min(context.requests, max(objects, math.ceil(chunks * nbytes / SHARD_JOB_BYTES))))
+    return result
+
+
+def plan(target: Target, region: Region, fields: Any = None) -> Plan:
+    """What reading `region` would do. It counts, so it costs nothing even for millions of chunks."""
+    dtype = target.layout.metadata.dtype.numpy if fields is None else target.layout.metadata.dtype.numpy[fields]
+    objects, chunks = count_chunks(region, target)
+    return Plan(region.shape, str(dtype), chunks, objects, region.size * dtype.itemsize, chunks * target.layout.read_nbytes)
+
+
+def count_chunks(region: Region, target: Target) -> tuple[int, int]:
+    """Objects of the store and chunks (inner chunks) that `region` touches."""
+    if not region.size:
+        return 0, 0
+    layout = target.layout
+    objects = _count(region, layout.metadata.grid)
+    return objects, objects if layout.inner is None else _count(region, layout.inner)
+
+
+def _count(region: Region, grid: Any) -> int:
+    total = 1
+    if region.points:
+        columns = [np.array([grid.axes[axis].locate(position) for position in np.asarray(region.axes[axis]).tolist()]) for axis in region.points]
+        total = len(np.unique(np.stack(columns), axis=1).T)
+    for axis, selected in enumerate(region.axes):
+        if axis in region.points or isinstance(selected, int):
+            continue
+        if isinstance(selected, range) and abs(selected.step) == 1:
+            low, high = sorted((selected[0], selected[-1]))
+            total *= grid.axes[axis].locate(high) - grid.axes[axis].locate(low) + 1
+        else:
+            forward = selected[::-1] if isinstance(selected, range) and selected.step < 0 else selected
+            total *= sum(1 for _ in parts(forward, grid.axes[axis]))
+    return total
+
+
+def _result(region: Region, dtype: NumPyDType, context: Context, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+    if out is None:
+        context.limits.check("result", region.size * dtype.itemsize, f"a result of shape {region.shape}")
+        return np.empty(region.shape, dtype)
+    if out.shape != region.shape or out.dtype != dtype or not out.flags.writeable:
+        raise SelectionError(f"out must be writable, of shape {region.shape} and dtype {dtype}; it is {out.shape}, {out.dtype}")
+    return out

@@ -1,0 +1,232 @@
+"""Reading a store that waits on the network: a bounded set of fetch loops, each pulling jobs from one shared iterator.
+
+Small chunks are decoded on the loop, as a hop to a thread costs more than decoding them; large ones in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from azarr._engine.blocking import index_of
+from azarr._engine.decoding import Reading
+from azarr._platform import offload
+from azarr.codecs import Pipeline
+from azarr.codecs.sharding import Index, ShardLayout, merged
+from azarr.context import Context
+from azarr.errors import ObjectChanged, ShardIndexError, StoreError, TransportError
+from azarr.plan import Job, Piece
+from azarr.scratch import Buffer, Scratch, view
+from azarr.stores.base import ByteRange, Value
+
+__all__ = ["Budget", "budget_of", "read_waiting"]
+
+INLINE = 50e-6
+"""Seconds of decoding that the event loop may be kept busy with at a time."""
+GAP, SPAN = 1 << 20, 16 << 20
+"""Bytes. Inner chunks of a shard at most GAP apart are asked for together, at most SPAN at a time."""
+
+
+class Budget:
+    """Requests and bytes in flight of one context on one loop. Those who wait are served in order."""
+
+    __slots__ = ("__weakref__", "_waiters", "nbytes", "requests")
+
+    def __init__(self, context: Context) -> None:
+        self.requests, self.nbytes = context.requests, context.nbytes
+        self._waiters: deque[tuple[asyncio.Future[None], int]] = deque()
+
+    @asynccontextmanager
+    async def request(self, nbytes: int) -> AsyncIterator[None]:
+        """Hold one request, and `nbytes` (at most all there are) until what was fetched is placed."""
+        nbytes = await self._acquire(nbytes)
+        try:
+            yield
+        finally:
+            self.requests += 1
+            self.nbytes += nbytes
+            self._wake()
+
+    async def _acquire(self, nbytes: int) -> int:
+        if self._waiters or not self._fits(nbytes):
+            future = asyncio.get_running_loop().create_future()
+            self._waiters.append((future, nbytes))
+            try:
+                await future
+            except asyncio.CancelledError:
+                if future.done() and not future.cancelled():  # granted and cancelled at once: hand it on
+                    self.requests += 1
+                    self.nbytes += nbytes
+                self._waiters = deque(waiter for waiter in self._waiters if waiter[0] is not future)
+                self._wake()
+                raise
+            return nbytes
+        self.requests -= 1
+        self.nbytes -= nbytes
+        return nbytes
+
+    def _fits(self, nbytes: int) -> bool:
+        return self.requests > 0 and self.nbytes >= nbytes
+
+    def _wake(self) -> None:
+        while self._waiters and self._fits(self._waiters[0][1]):
+            future, nbytes = self._waiters.popleft()
+            if not future.done():
+                self.requests -= 1
+                self.nbytes -= nbytes
+                future.set_result(None)
+
+
+_budgets: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Context, Budget]] = weakref.WeakKeyDictionary()
+
+
+def budget_of(context: Context) -> Budget:
+    """The budget that all who use `context` on the running loop share."""
+    of_loop = _budgets.setdefault(asyncio.get_running_loop(), {})
+    return of_loop.setdefault(context, Budget(context))
+
+
+async def read_waiting(reading: Reading, budget: Budget, context: Context, loops: int) -> None:
+    """Run fetch loops until the jobs are done. The first error stops them all, and is raised when none is running any more."""
+    work = _Work(reading, budget, context)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(loops):
+                group.create_task(work.loop())
+    except BaseExceptionGroup as errors:
+        first = errors.exceptions[0]
+        raise first from first.__cause__
+
+
+class _Work:
+    __slots__ = ("budget", "indexes", "most", "reading", "scratch", "warm")
+
+    def __init__(self, reading: Reading, budget: Budget, context: Context) -> None:
+        self.reading, self.budget, self.most = reading, budget, context.nbytes
+        self.scratch = Scratch()
+        self.indexes: dict[str, asyncio.Future[tuple[str | None, Index] | None]] = {}
+        self.warm = False
+
+    async def loop(self) -> None:
+        while (job := self.reading.next_job()) is not None:
+            if job.shard is None:
+                for piece in job.pieces:
+                    await self.chunk(piece)
+            else:
+                await self.shard(job)
+
+    async def chunk(self, piece: Piece) -> None:
+        target = self.reading.target
+        key, pipeline = target.key(piece.coords), target.layout.pipeline(piece.coords)
+        async with self.budget.request(self.cost(pipeline, 1)):
+            value = await self.get(key, None)
+            if value is None:
+                self.reading.missing(piece)
+            else:
+                await self.place([(piece, value.data)], pipeline, key)
+
+    async def shard(self, job: Job) -> None:
+        """Some inner chunks of one shard: with one request where all of it is needed, else by its index."""
+        assert job.shard is not None
+        target = self.reading.target
+        key, layout = target.key(job.shard), target.layout.shard(job.shard)
+        cost = self.cost(layout.inner, len(job.pieces))
+        if job.complete and cost <= self.most // 2:
+            async with self.budget.request(cost):
+                value = await self.get(key, None)
+                if value is not None:
+                    self.reading.pin(key, value.version)
+                    try:
+                        index = layout.index_of(value.data, self.scratch)
+                        entries = layout.entries(index, [target.layout.inside(piece.coords) for piece in job.pieces], len(value.data))
+                    except StoreError as error:
+                        raise error.within(self.reading.where, key) from error.__cause__
+                    target.indexes.put(key, value.version, index)
+                    await self.pieces(job.pieces, entries, [(0, view(value.data))], layout, key)
+                    return
+            for piece in job.pieces:
+                self.reading.missing(piece)
+            return
+        held = await self.index(key, layout)
+        if held is None:
+            for piece in job.pieces:
+                self.reading.missing(piece)
+            return
+        version, index = held
+        self.reading.pin(key, version)
+        try:
+            entries = layout.entries(index, [target.layout.inside(piece.coords) for piece in job.pieces], None)
+        except StoreError as error:
+            raise error.within(self.reading.where, key) from None
+        fetched: list[tuple[int, Buffer]] = []
+        async with self.budget.request(min(cost, self.most)):
+            for start, stop in merged([entry for entry in entries if entry is not None], gap=GAP, span=SPAN):
+                value = await self.get(key, (start, stop))
+                if value is None:
+                    raise ObjectChanged("the shard was deleted while it was being read", store=self.reading.where, key=key)
+                self.reading.pin(key, value.version)
+                if len(value.data) != stop - start:
+                    raise ShardIndexError(f"bytes {start:,} to {stop:,} lie outside the shard", store=self.reading.where, key=key)
+                fetched.append((start, value.data))
+            await self.pieces(job.pieces, entries, [(start, view(data)) for start, data in fetched], layout, key)
+
+    async def pieces(self, pieces: list[Piece], entries: list[tuple[int, int] | None], fetched: list[tuple[int, Buffer]], layout: ShardLayout, key: str) -> None:
+        """Place pieces whose bytes are at hand, in `fetched` as (start, bytes)."""
+        found: list[tuple[Piece, Buffer]] = []
+        for piece, entry in zip(pieces, entries, strict=True):
+            if entry is None:
+                self.reading.missing(piece)
+                continue
+            start, data = next((start, data) for start, data in fetched if start <= entry[0] and entry[1] <= start + len(data))
+            found.append((piece, data[entry[0] - start : entry[1] - start]))
+        await self.place(found, layout.inner, key)
+
+    async def index(self, key: str, layout: ShardLayout) -> tuple[str | None, Index] | None:
+        """The index of a shard; None if there is no such shard. Those who ask at the same time share one request."""
+        cached = self.reading.target.indexes.get(key)
+        if cached is not None:
+            return cached
+        if (first := self.indexes.get(key)) is not None:
+            return await asyncio.shield(first)
+        future = self.indexes[key] = asyncio.get_running_loop().create_future()
+        try:
+            async with self.budget.request(min(layout.index_size, self.most)):
+                value = await self.get(key, layout.index_range)
+            found = None if value is None else (value.version, index_of(self.reading, layout, key, value, self.scratch))
+        except BaseException as error:
+            future.cancel() if isinstance(error, asyncio.CancelledError) else future.set_exception(error)
+            future.exception() if not future.cancelled() else None
+            raise
+        future.set_result(found)
+        return found
+
+    async def get(self, key: str, byte_range: ByteRange | None) -> Value | None:
+        try:
+            return await self.reading.target.store.get(key, byte_range)
+        except StoreError as error:
+            raise error.within(self.reading.where, key) from error.__cause__
+        except (OSError, asyncio.TimeoutError) as error:
+            raise TransportError(f"{type(error).__name__}: {error}", store=self.reading.where, key=key) from error
+
+    async def place(self, found: list[tuple[Piece, Buffer]], pipeline: Pipeline, key: str) -> None:
+        """Decode and place, on the loop where that is quick and the codecs are loaded, else in a thread."""
+        if self.warm and pipeline.seconds * len(found) < INLINE:
+            for piece, data in found:
+                self.reading.place(piece, data, pipeline, key, self.scratch)
+            return
+        await offload(lambda: self.place_all(found, pipeline, key))
+        self.warm = True
+
+    def place_all(self, found: list[tuple[Piece, Buffer]], pipeline: Pipeline, key: str) -> None:
+        scratch = Scratch()
+        for piece, data in found:
+            if self.reading.stopped:
+                return
+            self.reading.place(piece, data, pipeline, key, scratch)
+
+    def cost(self, pipeline: Pipeline, count: int) -> int:
+        """Bytes in flight: encoded and decoded, at most all there are."""
+        return min(2 * count * pipeline.chunk.size * max(1, pipeline.chunk.dtype.itemsize), self.most)

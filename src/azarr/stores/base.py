@@ -1,0 +1,80 @@
+"""What a store is: small protocols, of which each function asks for the least.
+
+A key is a path with "/" between its parts. `get` gives None for one reason only: the store said that the object does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+from azarr.errors import InvalidKey
+from azarr.scratch import Buffer, Bytes, Scratch
+
+__all__ = ["BlockingStore", "ByteRange", "Listing", "Reader", "Store", "Value", "WritableStore", "check_key"]
+
+ByteRange: TypeAlias = tuple[int, int | None]
+"""(start, stop) of bytes; (-n, None) for the last n; stop None for up to the end."""
+
+
+class Value(NamedTuple):
+    """What a store holds under a key: `data`, which version of the object they are of, and how many bytes it has in all."""
+
+    data: Buffer
+    version: str | None = None
+    size: int | None = None
+
+
+class Store(Protocol):
+    """All that reading needs."""
+
+    def get(self, key: str, byte_range: ByteRange | None = None) -> Awaitable[Value | None]:
+        """The object under `key`, or the part of it in `byte_range`; None if it does not exist. Errors: `StoreError`."""
+        ...
+
+
+@runtime_checkable
+class WritableStore(Store, Protocol):
+    def set(self, key: str, data: Buffer) -> Awaitable[None]:
+        """Put `data` under `key`, replacing what was there, all or nothing. `data` is the caller's again when it returns."""
+        ...
+
+    def delete(self, key: str) -> Awaitable[None]:
+        """Delete the object under `key`, or do nothing if there is none."""
+        ...
+
+
+@runtime_checkable
+class Listing(Protocol):
+    def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        """Names right below `prefix` ("" for the root): of objects, and of prefixes, which end in "/"."""
+        ...
+
+    def list(self, prefix: str) -> AsyncIterator[str]:
+        """All keys below `prefix`."""
+        ...
+
+
+class Reader(Protocol):
+    """Blocking reads by one worker thread, into that worker's scratch."""
+
+    def whole(self, key: str, scratch: Scratch) -> Value | None: ...
+    def part(self, key: str, byte_range: ByteRange, scratch: Scratch) -> Value | None: ...
+
+    def into(self, key: str, out: Bytes) -> int | None:
+        """Fill `out` with the object, which should have exactly its size. The bytes read, or one more than `out` has if there are more."""
+        ...
+
+
+@runtime_checkable
+class BlockingStore(Store, Protocol):
+    """A store whose reads block: the engine runs the whole life of a chunk in one worker thread."""
+
+    def reader(self) -> Reader: ...
+
+
+def check_key(key: str) -> str:
+    """`key`, or `InvalidKey` where it is not a relative path in its normal form, and so could leave the store."""
+    if key.startswith("/") or "\\" in key or "\0" in key or any(part in ("", ".", "..") for part in key.split("/")):
+        raise InvalidKey(f"{key!r} is not a key: parts are separated by one '/', and none is '.', '..' or empty")
+    return key

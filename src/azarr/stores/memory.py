@@ -1,0 +1,77 @@
+"""A store in memory: any mutable mapping of keys to bytes. What a read gives is borrowed from the mapping, not copied."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, MutableMapping
+from typing import cast
+
+from azarr.errors import ReadOnly
+from azarr.scratch import Buffer, Bytes, Scratch, view
+from azarr.stores.base import ByteRange, Value, check_key
+
+__all__ = ["MemoryStore", "sliced"]
+
+
+class MemoryStore:
+    """Objects in `mapping`, or in a dictionary of its own."""
+
+    def __init__(self, mapping: Mapping[str, Buffer] | None = None) -> None:
+        self.mapping: Mapping[str, Buffer] = {} if mapping is None else mapping
+
+    def __repr__(self) -> str:
+        return f"MemoryStore({len(self.mapping)} objects)"
+
+    def reader(self) -> MemoryStore:
+        return self
+
+    def whole(self, key: str, scratch: Scratch) -> Value | None:
+        data = self.mapping.get(key)
+        return None if data is None else Value(data, None, len(data))
+
+    def part(self, key: str, byte_range: ByteRange, scratch: Scratch) -> Value | None:
+        data = self.mapping.get(key)
+        return None if data is None else Value(sliced(data, byte_range), None, len(data))
+
+    def into(self, key: str, out: Bytes) -> int | None:
+        data = self.mapping.get(key)
+        if data is None:
+            return None
+        if len(data) == out.size:
+            out[:] = view(data)
+        return len(data)
+
+    async def get(self, key: str, byte_range: ByteRange | None = None) -> Value | None:
+        value = self.whole(check_key(key), Scratch())
+        return value if value is None or byte_range is None else Value(sliced(value.data, byte_range), None, value.size)
+
+    async def set(self, key: str, data: Buffer) -> None:
+        self._writable()[check_key(key)] = view(data).tobytes()
+
+    async def delete(self, key: str) -> None:
+        self._writable().pop(check_key(key), None)
+
+    async def list(self, prefix: str) -> AsyncIterator[str]:
+        start = f"{prefix}/" if prefix else ""
+        for key in sorted(self.mapping):
+            if key.startswith(start):
+                yield key
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        start = len(prefix) + 1 if prefix else 0
+        seen: set[str] = set()
+        async for key in self.list(prefix):
+            head, slash, _ = key[start:].partition("/")
+            if head + slash not in seen:
+                seen.add(head + slash)
+                yield head + slash
+
+    def _writable(self) -> MutableMapping[str, Buffer]:
+        if not isinstance(self.mapping, MutableMapping):
+            raise ReadOnly("this mapping cannot be written to")
+        return cast("MutableMapping[str, Buffer]", self.mapping)
+
+
+def sliced(data: Buffer, byte_range: ByteRange) -> Bytes:
+    """The part of `data` in `byte_range`, without a copy."""
+    start, stop = byte_range
+    return view(data)[max(start, -len(data)) if start < 0 else start : stop]
