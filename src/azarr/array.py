@@ -179,14 +179,15 @@ class Array:
 class Selection:
     """Some elements of an array. Immutable; `await` reads them, each time again; `[...]` selects further."""
 
-    __slots__ = ("_region", "array", "fields")
+    __slots__ = ("_fields", "_region", "array")
 
     def __init__(self, array: Array, region: Region, fields: str | list[str] | None = None) -> None:
-        self.array, self._region, self.fields = array, region, fields
+        self.array, self._region, self._fields = array, region, fields
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self._region.shape
+        """The shape of the result; a field that is an array itself adds its axes at the end."""
+        return self._region.shape + self._element.shape
 
     @property
     def ndim(self) -> int:
@@ -194,11 +195,15 @@ class Selection:
 
     @property
     def size(self) -> int:
-        return self._region.size
+        return math.prod(self.shape)
 
     @property
     def dtype(self) -> NumPyDType:
-        return self.array.dtype if self.fields is None else self.array.dtype[self.fields]  # pyright: ignore[reportArgumentType]  # a list gives several
+        return self._element.base
+
+    @property
+    def _element(self) -> NumPyDType:
+        return self.array.dtype if self._fields is None else self.array.dtype[self._fields]  # pyright: ignore[reportArgumentType]  # a list gives several
 
     @property
     def nbytes(self) -> int:
@@ -213,7 +218,7 @@ class Selection:
 
         `out` has this shape and dtype, in any memory order. Errors: `StoreError` and those below it, which name store and key.
         """
-        found = await read(self.array.target, self._region, self.array.context, fields=self.fields, out=out)
+        found = await read(self.array.target, self._region, self.array.context, fields=self._fields, out=out)
         return found[()] if out is None else found
 
     async def write(self, values: Any) -> None:
@@ -223,7 +228,7 @@ class Selection:
         """
         if self.array.mode == "r":
             raise ReadOnly(f"{self.array.path or '/'} was opened to read; open it with mode='r+' to write")
-        if self.fields is not None:
+        if self._fields is not None:
             raise SelectionError("a field cannot be written by itself; write whole elements")
         if not self.array.metadata.dtype.fixed and not isinstance(values, np.ndarray):
             values = np.array(values, self.array.dtype)
@@ -245,8 +250,8 @@ class Selection:
 
         async def read_block(region: tuple[slice, ...]) -> npt.NDArray[Any]:
             if self._region.points:
-                return await read(target, self._region, self.array.context, fields=self.fields)
-            return await read(target, selection.basic(self._region, region), self.array.context, fields=self.fields)
+                return await read(target, self._region, self.array.context, fields=self._fields)
+            return await read(target, selection.basic(self._region, region), self.array.context, fields=self._fields)
 
         blocks = stream(blocks_of(self._region, grid), read_block, ordered=ordered, most=min(most, self.array.context.requests))
         try:
@@ -257,13 +262,13 @@ class Selection:
 
     def plan(self) -> Plan:
         """What a read would do: chunks, objects, bytes. Nothing is asked for."""
-        return plan(self.array.target, self._region, self.fields)
+        return plan(self.array.target, self._region, self._fields)
 
     def __getitem__(self, key: Any) -> Selection:
         fields = _fields(self.dtype, key)
         if fields is not None:
             return Selection(self.array, self._region, fields)
-        return Selection(self.array, selection.basic(self._region, key), self.fields)
+        return Selection(self.array, selection.basic(self._region, key), self._fields)
 
     @property
     def oindex(self) -> _Indexer:
@@ -282,7 +287,7 @@ class Selection:
             if len(axes) != 1:
                 raise SelectionError(f"{len(axes)} dimensions are called {name!r}; there are {', '.join(map(str, names)) or 'no names'}")
             key[axes[0]] = item
-        return Selection(self.array, selection.orthogonal(self._region, tuple(key)), self.fields)
+        return Selection(self.array, selection.orthogonal(self._region, tuple(key)), self._fields)
 
     def __setitem__(self, key: Any, value: Any) -> NoReturn:
         raise TypeError("writing waits, so it is awaited: await selection[key].write(value)")
@@ -297,7 +302,7 @@ class Selection:
         raise TypeError("the truth of a selection is in its values: bool(np.any(await selection))")
 
     def __repr__(self) -> str:
-        field = "" if self.fields is None else f" field {self.fields!r}"
+        field = "" if self._fields is None else f" field {self._fields!r}"
         return f"<Selection {self.shape} {self.dtype}{field} of {self.array!r}; await it to read>"
 
 
@@ -311,7 +316,7 @@ class _Indexer:
 
     def __getitem__(self, key: Any) -> Selection:
         of = self._selection
-        return Selection(of.array, self._select(of._region, key), of.fields)  # pyright: ignore[reportPrivateUsage]  # one module
+        return Selection(of.array, self._select(of._region, key), of._fields)  # pyright: ignore[reportPrivateUsage]  # one module
 
 
 def _fields(dtype: NumPyDType, key: Any) -> str | list[str] | None:

@@ -257,12 +257,12 @@ def take(chunk: npt.NDArray[Any], piece: Piece, points: tuple[int, ...]) -> npt.
     """`chunk[piece.inner]`, where each index array counts by itself, or those of `points` together and first."""
     inner = piece.inner
     if points:
-        rest = tuple(axis for axis in range(chunk.ndim) if axis not in points)
-        return chunk.transpose(points + rest)[tuple(inner[axis] for axis in points + rest)]
+        axes = points + tuple(axis for axis in range(len(inner)) if axis not in points)
+        return chunk.transpose(axes + tuple(range(len(inner), chunk.ndim)))[tuple(inner[axis] for axis in axes)]
     arrays = [axis for axis, item in enumerate(inner) if isinstance(item, np.ndarray)]
     if not arrays:
-        return chunk[inner]
-    part = chunk[tuple(slice(None) if isinstance(item, np.ndarray) else item for item in inner)]
+        return chunk[(*inner, ...)]  # the ellipsis keeps an array where all are integers
+    part = chunk[(*(slice(None) if isinstance(item, np.ndarray) else item for item in inner), ...)]
     kept = [item for item in inner if not isinstance(item, int)]
     for axis, item in enumerate(kept):
         if isinstance(item, np.ndarray):
@@ -273,7 +273,7 @@ def take(chunk: npt.NDArray[Any], piece: Piece, points: tuple[int, ...]) -> npt.
 def place(out: npt.NDArray[Any], outer: Index, value: Any) -> None:
     """`out[outer] = value`, where each index array counts by itself."""
     if sum(isinstance(item, np.ndarray) for item in outer) <= 1:
-        out[outer] = value
+        out[(*outer, ...)] = value
         return
     lengths = zip(outer, out.shape, strict=True)
     out[np.ix_(*(np.arange(length)[item] if isinstance(item, slice) else item for item, length in lengths))] = value

@@ -62,18 +62,15 @@ class Region:
     def target(self, out: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """A view of `out`, which has this region's shape, with one axis per axis that is not an int, to be filled in `forward` order.
 
-        The axes of `points` become one. None of it copies.
+        The axes of `points` become one, for which `out` must be contiguous in them.
         """
         flips = self.flips()
         index = tuple(0 if entry < 0 else slice(None, None, -1) if entry in flips else slice(None) for entry in self.layout)
         lead = len(self.points_shape)
-        found = out[(slice(None),) * lead + index]
+        found = out[(*(slice(None),) * lead, *index, ...)]
         if not self.points:
             return found
-        rest = found.shape[lead:]
-        flat = found.view()
-        flat.shape = (math.prod(self.points_shape), *rest)
-        return flat
+        return found.reshape(math.prod(self.points_shape), *found.shape[lead:])
 
 
 def whole(shape: tuple[int, ...]) -> Region:
@@ -102,7 +99,7 @@ def vectorised(region: Region, key: Any) -> Region:
     if region.points or any(entry < 0 for entry in region.layout):
         raise SelectionError("this selection cannot be indexed with vindex; read it, and index the result")
     items = _unmasked(_items(key))
-    if None in items:
+    if any(item is None for item in items):
         raise SelectionError("vindex takes no newaxis; reshape the result")
     items = _filled(items, len(region.layout))
     axes, points, layout, arrays = list(region.axes), list[int](), list[int](), list[Indices]()

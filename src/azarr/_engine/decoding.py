@@ -98,7 +98,7 @@ class Reading:
         """The very memory of the result that `piece` fills, where its chunk fits there as it is."""
         if not piece.whole or self.field is not None or not self.target.layout.plain:
             return None
-        found = self.out[piece.outer]
+        found = self.out[(*piece.outer, ...)]
         if found.flags.c_contiguous and found.dtype == pipeline.chunk.dtype:
             return found.reshape(pipeline.chunk.shape)
         return None

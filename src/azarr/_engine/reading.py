@@ -37,6 +37,9 @@ async def read(target: Target, region: Region, context: Context, *, fields: Any 
     result = _result(region, dtype, context, out)
     if not region.size:
         return result
+    if region.points and out is not None and not out.flags.c_contiguous:
+        out[...] = await read(target, region, context, fields=fields)
+        return out
     forward, nbytes, blocking = region.forward(), layout.read_nbytes, isinstance(target.store, BlockingStore)
     per_job = max(1, JOB_BYTES // nbytes) if blocking else 1
     if layout.metadata.dtype.fixed and blocking and layout.inner is None:
@@ -95,6 +98,7 @@ def _result(region: Region, dtype: NumPyDType, context: Context, out: npt.NDArra
     if out is None:
         context.limits.check("result", region.size * dtype.itemsize, f"a result of shape {region.shape}")
         return np.empty(region.shape, dtype)
-    if out.shape != region.shape or out.dtype != dtype or not out.flags.writeable:
-        raise SelectionError(f"out must be writable, of shape {region.shape} and dtype {dtype}; it is {out.shape}, {out.dtype}")
+    shape = region.shape + dtype.shape
+    if out.shape != shape or out.dtype != dtype.base or not out.flags.writeable:
+        raise SelectionError(f"out must be writable, of shape {shape} and dtype {dtype.base}; it is {out.shape}, {out.dtype}")
     return out

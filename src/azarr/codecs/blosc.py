@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from azarr.codecs import snappy
 from azarr.codecs.base import integer, one_of, only
 from azarr.codecs.native import blosc_decoder
 from azarr.codecs.registry import load
@@ -22,7 +23,8 @@ __all__ = ["Blosc"]
 
 HEADER = struct.Struct("<4B3I")
 """Format version, version of the inner codec, flags, element size; decoded size, block size, compressed size."""
-STORED, VERSIONS = 0x2, (1, 2)
+STORED, BITSHUFFLED, VERSIONS, SNAPPY = 0x2, 0x4, (1, 2), 2
+"""Two flags, the known formats, and the number in the flags of the one inner codec that no installed library decodes."""
 NAMES = ("blosclz", "lz4", "lz4hc", "zlib", "zstd", "snappy")
 SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 
@@ -55,7 +57,12 @@ class Blosc:
         into = out if out is not None and out.size == nbytes else np.empty(nbytes, np.uint8)
         if not nbytes:
             return into
-        native = blosc_decoder(scratch)
+        if not raw[2] & STORED and raw[2] >> 5 == SNAPPY:
+            snappy.decode(raw, into)
+            return into
+        # libblosc2 leaves the last bytes of such a chunk undefined, and says nothing.
+        trailing = raw[2] & BITSHUFFLED and nbytes % int(raw[3])
+        native = None if trailing else blosc_decoder(scratch)
         if native is not None:
             found = native(raw, into)
             if found != nbytes:

@@ -42,7 +42,7 @@ class Bytes:
         if self.stored is not None:
             return self.stored
         stored = chunk.dtype.newbyteorder(ENDIANS[self.endian or "little"])
-        if self.endian is None and stored != chunk.dtype.newbyteorder(">"):
+        if self.endian is None and chunk.dtype.names is None and stored != chunk.dtype.newbyteorder(">"):  # of structs in the wild it is absent
             raise MetadataError("mandatory for types of several bytes", field="codecs.bytes.endian", value=None)
         return stored
 
@@ -63,7 +63,10 @@ class Bytes:
             if not chunk.lenient:
                 raise ChunkDecodeError(f"a bool is 0 or 1, not {raw.max()}; open with lenient=True to read others as true")
             return (raw != 0).reshape(chunk.shape)
-        return raw.view(self.stored_dtype(chunk)).reshape(chunk.shape)
+        stored = self.stored_dtype(chunk)
+        if chunk.dtype.kind in "Mm" and stored != chunk.dtype:  # NumPy does not copy such times in every way, so swap them as integers
+            return raw.view(">i8").astype("<i8").view(chunk.dtype).reshape(chunk.shape)
+        return raw.view(stored).reshape(chunk.shape)
 
     def encode(self, array: Array, chunk: ChunkSpec) -> Buffer:
         if not chunk.size * chunk.dtype.itemsize:

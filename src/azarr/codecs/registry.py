@@ -18,6 +18,7 @@ CODECS: dict[str, tuple[str, str]] = {
     "bytes": ("bytes", "Bytes"),
     "endian": ("bytes", "Bytes"),
     "transpose": ("transpose", "Transpose"),
+    "scale_offset": ("scale_offset", "ScaleOffset"),
     "vlen-utf8": ("vlen", "VLenText"),
     "vlen-bytes": ("vlen", "VLenBytes"),
     "sharding_indexed": ("sharding", "Sharding"),

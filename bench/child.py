@@ -1,0 +1,264 @@
+"""One measurement in one process: `python -m bench.child ROW LIBRARY FOLDER` prints a line of JSON.
+
+One uncounted warm-up, then a number of counted runs; the figure is the best of them (the one least disturbed), except
+where a docstring below says otherwise. Every result, warm-ups included, is compared with the truth outside of the
+timed part; a wrong value is an error, not a figure.
+"""
+
+import asyncio
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from bench import data
+from bench.readers import LIBRARIES, Library, Selection
+from bench.rows import ROWS, Row
+
+Figures = dict[str, Any]
+
+RUNS = 5  # counted runs, fewer when they take longer than the budget
+BUDGET = 5.0  # seconds
+SMALL_READS = 1_000
+SMALL_LENGTH = 16
+TICK = 0.001  # seconds that the task beside a read sleeps between two looks at the clock
+GAP_SECONDS = 1.5  # reads are repeated for this long, so that there are enough gaps for a percentile
+IMPORTS = 7
+IMPORT_CODE = "import asyncio, time, numpy\nt = time.perf_counter()\nimport {module}\nprint(time.perf_counter() - t)"
+
+
+class WrongResult(Exception):
+    """A library gave other values than those that were written."""
+
+
+async def act(library: Library, answer: Any) -> Any:
+    """What a call of the library gave, awaited where the library is asynchronous."""
+    return await answer if library.waits else answer
+
+
+async def read(library: Library, row: Row, folder: Path) -> Figures:
+    """Seconds to read the whole array; it is open before the clock starts."""
+    truth = data.truth(folder)
+    handle = await act(library, library.open(folder / row.data))
+    seconds: list[float] = []
+    for counted in runs(seconds):
+        start = perf_counter()
+        result = await act(library, library.read(handle, ...))
+        duration = perf_counter() - start
+        check(result, truth)
+        del result
+        if counted:
+            seconds.append(duration)
+    return {"figure": min(seconds), "runs": seconds}
+
+
+async def one_by_one(library: Library, row: Row, folder: Path) -> Figures:
+    """Microseconds a read of 16 elements, 1,000 reads after each other, each from another random place."""
+    return await _small(library, row, folder, together=False)
+
+
+async def gathered(library: Library, row: Row, folder: Path) -> Figures:
+    """Microseconds a read of 16 elements, 1,000 reads at once; the library's `gather` says how."""
+    return await _small(library, row, folder, together=True)
+
+
+async def _small(library: Library, row: Row, folder: Path, *, together: bool) -> Figures:
+    truth = data.truth(folder)
+    handle = await act(library, library.open(folder / row.data))
+    random = np.random.default_rng(16)
+    seconds: list[float] = []
+    for counted in runs(seconds):
+        places = list(small_selections(truth.shape, random))
+        start = perf_counter()
+        if together:
+            results = await act(library, library.gather(library, handle, places))
+        elif library.waits:
+            results = [await library.read(handle, place) for place in places]
+        else:
+            results = [library.read(handle, place) for place in places]
+        duration = perf_counter() - start
+        for place, result in zip(places, results, strict=True):
+            check(result.reshape(-1), truth[place])
+        if counted:
+            seconds.append(duration)
+    each = [1e6 * duration / SMALL_READS for duration in seconds]
+    return {"figure": min(each), "runs": each}
+
+
+def small_selections(shape: tuple[int, ...], random: np.random.Generator) -> Iterator[tuple[int | slice, ...]]:
+    """Random runs of 16 elements, each within one 32 KiB chunk."""
+    _, _, width = data.SMALL_CHUNKS
+    for _ in range(SMALL_READS):
+        start = int(random.integers(shape[2] // width)) * width + int(random.integers(width - SMALL_LENGTH))
+        yield int(random.integers(shape[0])), int(random.integers(shape[1])), slice(start, start + SMALL_LENGTH)
+
+
+async def memory(library: Library, row: Row, folder: Path) -> Figures:
+    """MiB of peak resident memory over the result and over what was resident before; one read of all, no repeats.
+
+    The warm-up reads one (inner) chunk only: it loads the codecs, and leaves no pool of buffers as large as a read's.
+    """
+    truth = data.truth(folder)
+    handle = await act(library, library.open(folder / row.data))
+    _, height, width = data.ARRAYS["sharded"].chunks
+    corner: Selection = (0, slice(0, height), slice(0, width))
+    check((await act(library, library.read(handle, corner))).reshape(height, width), truth[corner])
+    before = reset_peak()
+    result = await act(library, library.read(handle, ...))
+    peak = resident_peak()
+    check(result, truth)
+    return {"figure": (peak - before - result.nbytes) / 2**20, "before": before / 2**20, "peak": peak / 2**20}
+
+
+def reset_peak() -> int:
+    """Bytes resident now; from here on `resident_peak` counts anew."""
+    Path("/proc/self/clear_refs").write_text("5")  # "To reset the peak resident set size" (proc(5))
+    return _status("VmRSS:")
+
+
+def resident_peak() -> int:
+    """Bytes resident at most since `reset_peak`."""
+    return _status("VmHWM:")
+
+
+def _status(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
+
+
+async def gap(library: Library, row: Row, folder: Path) -> Figures:
+    """Milliseconds between two turns of a task that sleeps 1 ms beside the read: the 99th percentile of all gaps.
+
+    Reads are repeated for a second and a half and their gaps are put together; `longest` is the longest of all.
+    """
+    truth = data.truth(folder)
+    handle = await act(library, library.open(folder / row.data))
+    gaps: list[float] = []
+    spent = 0.0
+    counted = False
+    while spent < GAP_SECONDS:
+        found: list[float] = []
+        done = asyncio.Event()
+        ticker = asyncio.create_task(tick(found, done))
+        await asyncio.sleep(0.01)
+        start = perf_counter()
+        found.clear()
+        result = await library.read(handle, ...)
+        done.set()
+        await ticker
+        if counted:
+            spent += perf_counter() - start
+            gaps += found
+        counted = True
+        check(result, truth)
+        del result
+    return {"figure": 1e3 * float(np.percentile(gaps, 99)), "longest": 1e3 * max(gaps), "gaps": len(gaps)}
+
+
+async def tick(gaps: list[float], done: asyncio.Event) -> None:
+    """Append the seconds between two turns on the loop to `gaps`, until `done`."""
+    last = perf_counter()
+    while not done.is_set():
+        await asyncio.sleep(TICK)
+        now = perf_counter()
+        gaps.append(now - last)
+        last = now
+
+
+async def importing(library: Library, row: Row, folder: Path) -> Figures:
+    """Milliseconds of the import in fresh interpreters that have imported numpy and asyncio: the median of seven."""
+    command = [sys.executable, "-c", IMPORT_CODE.format(module=library.module)]
+    seconds = [float(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(1 + IMPORTS)]
+    each = [1e3 * duration for duration in seconds[1:]]
+    return {"figure": statistics.median(each), "runs": each}
+
+
+async def members(library: Library, row: Row, folder: Path) -> Figures:
+    """Milliseconds to open the group and know the name, shape and data type of every array in it."""
+    assert library.members is not None
+    expected = data.group_truth()
+    seconds: list[float] = []
+    for counted in runs(seconds, at_most=6 * RUNS):
+        start = perf_counter()
+        found = await act(library, library.members(folder / row.data, data.GROUPS[row.data]))
+        duration = perf_counter() - start
+        if found != expected:
+            raise WrongResult(f"{len(found)} arrays, or not the {len(expected)} expected ones")
+        if counted:
+            seconds.append(duration)
+    each = [1e3 * duration for duration in seconds]
+    return {"figure": min(each), "runs": each}
+
+
+KINDS = {
+    "read": read,
+    "one_by_one": one_by_one,
+    "gathered": gathered,
+    "memory": memory,
+    "gap": gap,
+    "importing": importing,
+    "members": members,
+}
+
+
+def runs(seconds: list[float], at_most: int = RUNS) -> Iterator[bool]:
+    """False for the warm-up, then True until there are enough `seconds` or the budget is spent."""
+    yield False
+    while len(seconds) < at_most and sum(seconds) < BUDGET:
+        yield True
+
+
+def check(result: Any, truth: np.ndarray) -> None:
+    """Raise unless `result` is a NumPy array with the values of `truth`; compares slab by slab, to stay small."""
+    if not isinstance(result, np.ndarray) or result.shape != truth.shape or result.dtype != truth.dtype:
+        raise WrongResult(f"got {type(result).__name__} of {np.shape(result)}, not an array of {truth.shape}")
+    slabs = zip(result, truth, strict=True) if truth.ndim == 3 else [(result, truth)]
+    if not all(np.array_equal(slab, expected) for slab, expected in slabs):
+        raise WrongResult("the values differ")
+
+
+def without_loop(measuring: Coroutine[Any, Any, Figures]) -> Figures:
+    """Run a coroutine that never waits; a synchronous library meets no event loop in its thread."""
+    try:
+        measuring.send(None)
+    except StopIteration as end:
+        return end.value
+    raise RuntimeError("a synchronous library has waited")
+
+
+def cores_of_others(since: float) -> float:
+    """How many cores other processes (and the hypervisor) kept busy, on average, since this process started."""
+    own = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return max(0.0, (busy_seconds() - BUSY_AT_START - own + OWN_AT_START) / (perf_counter() - since))
+
+
+def busy_seconds() -> float:
+    """Seconds that all cores together were not idle, since boot."""
+    user, nice, system, _, _, interrupt, soft, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + interrupt + soft + steal) / os.sysconf("SC_CLK_TCK")
+
+
+BUSY_AT_START = busy_seconds()
+OWN_AT_START = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+
+
+def main(row_name: str, library_name: str, folder: str) -> None:
+    """Measure, print, and end the process at once."""
+    start = perf_counter()
+    row, library = ROWS[row_name], LIBRARIES[library_name]
+    measuring = KINDS[row.kind](library, row, Path(folder))
+    figures = asyncio.run(measuring) if library.waits else without_loop(measuring)
+    print(json.dumps(figures | {"others": cores_of_others(start)}), flush=True)
+    os._exit(0)  # One library's threads were seen to crash an interpreter that ends, long after the figures.
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,148 @@
+"""Runs the measurements: each (row, library) in a process of its own, round after round. Knows processes; no library.
+
+Within a round every library of the row runs once (A B C, A B C, ...), so that a slow minute of the machine falls on
+all of them. The figure of a library is the median of its rounds.
+"""
+
+import importlib.util
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from bench import data
+from bench.child import busy_seconds
+from bench.readers import LIBRARIES
+from bench.rows import ROWS, Row
+
+TIME_LIMIT = 600  # seconds for one process
+BUSY = 0.15  # cores of other processes above which a measurement is disturbed
+LOOK = 0.2  # seconds to look at how busy the machine is
+ATTEMPTS = 3  # to measure undisturbed
+OURS = "azarr"
+FLOOR = "floor"  # the family that no peer belongs to
+
+Cells = dict[str, dict[str, Any]]
+
+
+def row_result(row: Row, only: Sequence[str], *, rounds: int, quick: bool, patience: float) -> dict[str, Any]:
+    """Everything known about one row: a cell a library, the best peer and the ratio of its figure to ours."""
+    folder = data.make({row.data} - {""}, quick=quick)
+    if row.data:
+        data.warm(folder / row.data)
+    names = [name for name in row.libraries if not only or name in only]
+    cells: Cells = {name: {"rounds": [], "others": []} for name in names}
+    for name in names:
+        if importlib.util.find_spec(LIBRARIES[name].module) is None:
+            cells[name]["missing"] = f"{LIBRARIES[name].module} is not installed"
+    for number in range(rounds):
+        for name, cell in cells.items():
+            if "missing" not in cell and "error" not in cell:
+                figures, patience = undisturbed(row.name, name, folder, patience)
+                _add(cell, figures)
+        last = ", ".join(_last(name, cell) for name, cell in cells.items())
+        print(f"  round {number + 1}: {last}", flush=True)
+    for cell in cells.values():
+        if cell["rounds"] and "error" not in cell:
+            cell["figure"] = statistics.median(cell["rounds"])
+    return {"title": row.title, "unit": row.unit, "cells": cells} | compare(cells, row.least)
+
+
+def compare(cells: Cells, least: float = 0.0) -> dict[str, Any]:
+    """Our figure, the best peer and its figure over ours (1.0 is a draw, more is better for us), the floor."""
+    figures = {name: cell["figure"] for name, cell in cells.items() if "figure" in cell}
+    floors = [figure for name, figure in figures.items() if LIBRARIES[name].family == FLOOR]
+    peers = {name: figure for name, figure in figures.items() if LIBRARIES[name].family not in (OURS, FLOOR)}
+    best = min(peers, key=lambda name: peers[name], default=None)
+    waiting = {name: figure for name, figure in peers.items() if LIBRARIES[name].waits}
+    best_awaited = min(waiting, key=lambda name: waiting[name], default=None)
+    return {
+        OURS: figures.get(OURS),
+        "best_peer": best,
+        "ratio": _ratio(peers.get(best or ""), figures.get(OURS), least),
+        "best_awaited_peer": best_awaited,
+        "ratio_awaited": _ratio(peers.get(best_awaited or ""), figures.get(OURS), least),
+        "floor": min(floors, default=None),
+    }
+
+
+def _ratio(peer: float | None, ours: float | None, least: float) -> float | None:
+    return None if peer is None or ours is None else max(peer, least) / max(ours, least)
+
+
+def undisturbed(row: str, library: str, folder: Path, patience: float) -> tuple[dict[str, Any], float]:
+    """The figures of a process beside which nothing else ran, and the seconds of `patience` that are left.
+
+    Waits for an idle machine and measures again what was disturbed, while there is patience; then what there is.
+    """
+    found: list[dict[str, Any]] = []
+    for _ in range(ATTEMPTS):
+        patience = wait_until_quiet(patience)
+        found.append(run_child(row, library, folder))
+        if "error" in found[-1]:
+            return found[-1], patience
+        if found[-1]["others"] <= BUSY or patience <= 0:
+            break
+    return min(found, key=lambda figures: figures["others"]), patience
+
+
+def wait_until_quiet(patience: float) -> float:
+    """Wait until the machine is idle, but no longer than `patience` seconds; gives what is left of them."""
+    start = time.monotonic()
+    while (left := patience - (time.monotonic() - start)) > 0:
+        before = busy_seconds()
+        time.sleep(LOOK)
+        if busy_seconds() - before <= BUSY * LOOK:
+            return left
+    return 0.0
+
+
+def run_child(row: str, library: str, folder: Path) -> dict[str, Any]:
+    """The figures of one process, or `{"error": ...}`."""
+    command = [sys.executable, "-m", "bench.child", row, library, str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, check=False)
+    except subprocess.TimeoutExpired:
+        return {"error": f"took longer than {TIME_LIMIT} s"}
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"]
+        return {"error": lines[-1]}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _add(cell: dict[str, Any], figures: dict[str, Any]) -> None:
+    if "error" in figures:
+        cell["error"] = figures["error"]
+        return
+    cell["rounds"].append(figures["figure"])
+    cell["others"].append(round(figures["others"], 2))
+    cell["last"] = {key: value for key, value in figures.items() if key not in ("figure", "others")}
+
+
+def _last(name: str, cell: dict[str, Any]) -> str:
+    if "missing" in cell:
+        return f"{name} missing"
+    return f"{name} failed" if "error" in cell else f"{name} {cell['rounds'][-1]:.4g}"
+
+
+def failures(results: dict[str, dict[str, Any]]) -> list[str]:
+    """A line for each library that raised or gave wrong values."""
+    return [
+        f"{row}: {name}: {cell['error']}"
+        for row, result in results.items()
+        for name, cell in result["cells"].items()
+        if "error" in cell
+    ]
+
+
+def chosen(patterns: Sequence[str]) -> list[Row]:
+    """The rows whose names match one of `patterns` (a name, its beginning, or with `*`); all where there is none."""
+    rows = [row for row in ROWS.values() if not patterns or any(fnmatch(row.name, f"{p}*") for p in patterns)]
+    if not rows:
+        raise ValueError(f"no row matches {', '.join(patterns)}; the rows are {', '.join(ROWS)}")
+    return rows

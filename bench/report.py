@@ -1,0 +1,216 @@
+"""The report: `results.json`, and from it `results.md` and `results.png`. Knows figures; measures nothing."""
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from bench.measure import BUSY
+from bench.readers import GATHERING, LIBRARIES
+from bench.rows import ROWS
+
+PACKAGES = ("azarr", "zarr", "zarrs", "zarrista", "tensorstore", "numpy", "numcodecs", "blosc2", "obstore")
+FAMILIES = (
+    "zarr-python", "zarr-python tuned", "zarr-python fused", "zarrs-python", "zarrista", "tensorstore", "floor",
+)  # fmt: skip
+
+HOW = """\
+Less is better everywhere. **ratio** is the best peer's figure over azarr's: 1.0 is a draw, more is better for azarr.
+Each (row, library) runs in a process of its own, round after round (A B C, A B C, ...); in a process there is one
+uncounted warm-up and then up to five counted runs, of which the best counts; the figure is the median of the rounds.
+All libraries read the same files (Zarr v3, written by zarr-python), from the page cache, into NumPy arrays that are
+compared with the truth outside of the timed part (zarrista's are read-only views of its own memory).
+
+- The read rows read 512 MiB of uint16, shape (16, 4096, 4096); the array is open before the clock starts.
+- Peak memory is one read in a fresh process: the highest resident size, less what was resident before and the
+  result itself. Buffers, pools and mapped files count. In the ratio, less than 1 MiB counts as 1 MiB.
+- The loop's gap is the time between two turns of a task that sleeps 1 ms beside the read: 1.1 ms is a free loop.
+  In the ratio, less than 1.2 ms counts as 1.2 ms.
+- The floor is a script of bare calls (open, readv, libblosc2, NumPy assignment) from one or two Python threads,
+  whichever is faster; a compiled library can stay below it.
+- In the main table a column shows the best of a library's ways; the second table has them all."""
+
+
+def environment(*, quick: bool) -> dict[str, Any]:
+    """The machine, the versions, and how the run was made."""
+    return {
+        "date": date.today().isoformat(),
+        "quick": quick,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "versions": {name: version for name in PACKAGES if (version := _version(name))},
+    }
+
+
+def write(out: Path, machine: dict[str, Any], results: dict[str, dict[str, Any]]) -> list[Path]:
+    """Write the three files into `out`; rows of the same environment that were not measured now are kept."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "results.json"
+    earlier = json.loads(path.read_text()) if path.exists() else {"rows": {}, "environment": {}}
+    kept = earlier["rows"] if _comparable(earlier["environment"], machine) else {}
+    document = {"environment": machine, "rows": kept | results}
+    path.write_text(json.dumps(document, indent=1) + "\n")
+    return [path, *render(out)]
+
+
+def render(out: Path) -> list[Path]:
+    """Make `results.md` and `results.png` from `results.json`."""
+    document = json.loads((out / "results.json").read_text())
+    rows = {name: document["rows"][name] for name in ROWS if name in document["rows"]}
+    (out / "results.md").write_text(markdown(document["environment"], rows))
+    written = [out / "results.md"]
+    try:
+        import matplotlib
+    except ImportError:
+        print("no plot: matplotlib is not installed (`python -m bench --render` draws it where it is)")
+        return written
+    matplotlib.use("agg")
+    plot(out / "results.png", rows)
+    return [*written, out / "results.png"]
+
+
+def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
+    """The whole report."""
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    lines = [
+        "# Benchmark",
+        "",
+        f"{machine['date']}, {machine['processor']}, {machine['cores']} cores, {machine['system']}, "
+        f"Python {machine['python']}{', QUICK (smoke sizes, no figures to rely on)' if machine['quick'] else ''}.",
+        "",
+        f"{versions}.",
+        "",
+        HOW,
+        "",
+        *_table(["row", "unit", "azarr", "best peer", "ratio", *FAMILIES], [_main_line(row) for row in rows.values()]),
+        "",
+        *_notes(rows),
+        "## Every way of every library",
+        "",
+        *_table(["row", "unit", "rounds", *_used(rows)], [_full_line(row, _used(rows)) for row in rows.values()]),
+        "",
+        "## Settings",
+        "",
+        *(
+            f"- **{library.title}**: {library.settings}; 1,000 reads at once: {GATHERING[library.gather]}"
+            for library in map(LIBRARIES.__getitem__, _used(rows))
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def plot(path: Path, rows: dict[str, dict[str, Any]]) -> None:
+    """One line a row: every family's figure over the best peer's, on a log scale; left of 1 beats all peers."""
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(10, 0.42 * len(rows) + 1.6), layout="constrained")
+    markers = dict(zip(("azarr", *FAMILIES), "DosPXv^|", strict=True))
+    colours = dict(zip(("azarr", *FAMILIES), ("C3", "C0", "C9", "C1", "C2", "C4", "C5", "0.4"), strict=True))
+    for family, marker in markers.items():
+        points = [
+            (found / row["cells"][row["best_peer"]]["figure"], height)
+            for height, row in enumerate(rows.values())
+            if row["best_peer"] and (found := best_of(row, family)[1]) and found > 0
+        ]
+        if points:
+            size = 80 if family == "azarr" else 100 if family == "floor" else 40
+            axes.scatter(*zip(*points, strict=True), s=size, marker=marker, color=colours[family], label=family)
+    axes.axvline(1, color="0.3", linewidth=1)
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(rows)), [row["title"] for row in rows.values()])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_axisbelow(True)
+    axes.grid(axis="y", color="0.9")
+    axes.set_xlabel("figure over the best peer's (time, memory or gap; less is better)")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.12), ncols=4, frameon=False)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def best_of(row: dict[str, Any], family: str) -> tuple[str | None, float | None]:
+    """The best way of a family in this row and its figure."""
+    cells = {n: c["figure"] for n, c in row["cells"].items() if "figure" in c and LIBRARIES[n].family == family}
+    name = min(cells, key=lambda way: cells[way], default=None)
+    return name, cells.get(name or "")
+
+
+def number(value: float | None, unit: str) -> str:
+    """A figure with as many digits as it deserves."""
+    if value is None:
+        return "-"
+    digits = 3 if unit == "s" else 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:.{digits}f}"
+
+
+def _main_line(row: dict[str, Any]) -> list[str]:
+    unit, best = row["unit"], row["best_peer"]
+    peer = "-" if best is None else f"{LIBRARIES[best].title} {number(row['cells'][best]['figure'], unit)}"
+    title = row["title"] + (" *" if disturbed(row) else "")
+    families = [number(best_of(row, family)[1], unit) for family in FAMILIES]
+    return [title, unit, f"**{number(row['azarr'], unit)}**", peer, f"**{number(row['ratio'], '')}**", *families]
+
+
+def _full_line(row: dict[str, Any], names: list[str]) -> list[str]:
+    rounds = max(len(cell["rounds"]) for cell in row["cells"].values())
+    return [row["title"], row["unit"], str(rounds), *(_cell(row["cells"].get(name, {}), row["unit"]) for name in names)]
+
+
+def _cell(cell: dict[str, Any], unit: str) -> str:
+    if "error" in cell:
+        return "failed"
+    longest = cell.get("last", {}).get("longest")
+    return number(cell.get("figure"), unit) + ("" if longest is None else f" (longest {number(longest, unit)})")
+
+
+def _notes(rows: dict[str, dict[str, Any]]) -> list[str]:
+    notes: list[str] = []
+    for key, row in rows.items():
+        name = row["best_awaited_peer"]
+        if key.startswith("small") and name != row["best_peer"] and row["ratio_awaited"] is not None:
+            ratio = number(row["ratio_awaited"], "")
+            notes.append(f"- {row['title']}: ratio {ratio} to the best awaited peer ({LIBRARIES[name].title}).")
+        notes += [f"- {row['title']}: {n} failed: {c['error']}" for n, c in row["cells"].items() if "error" in c]
+    if any(map(disturbed, rows.values())):
+        notes.append(f"- \\* other processes kept more than {BUSY} cores busy during this row.")
+    return [*notes, ""] if notes else []
+
+
+def disturbed(row: dict[str, Any]) -> bool:
+    """Whether other processes kept the machine busy, on average over the row."""
+    others = [value for cell in row["cells"].values() for value in cell["others"]]
+    return bool(others) and sum(others) / len(others) > BUSY
+
+
+def _table(head: list[str], lines: list[list[str]]) -> list[str]:
+    return ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *lines)]
+
+
+def _used(rows: dict[str, dict[str, Any]]) -> list[str]:
+    return [name for name in LIBRARIES if any("figure" in row["cells"].get(name, {}) for row in rows.values())]
+
+
+def _comparable(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    keys = ("quick", "python", "processor", "cores", "versions")
+    return all(one.get(key) == other[key] for key in keys)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "from its source tree" if importlib.util.find_spec(package) else None
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown processor"

@@ -1,0 +1,62 @@
+"""The rows of the report: what is measured, with which libraries, on which data set. A table, and nothing else."""
+
+from dataclasses import dataclass
+
+WHOLE = (
+    "azarr", "zarr", "zarr-tuned", "zarr-fused", "zarrs", "zarrista", "zarrista-tuned", "zarrista-async", "tensorstore",
+    "tensorstore-tuned", "floor",
+)  # fmt: skip
+WHOLE_SMALL_CHUNKS = (*WHOLE[:4], "zarr-fused-one", *WHOLE[4:], "floor-one")
+SMALL = (
+    "azarr", "zarr", "zarr-async", "zarr-fused", "zarr-fused-async", "zarrs", "zarrs-async", "zarrista",
+    "zarrista-async", "tensorstore", "tensorstore-async", "tensorstore-tuned", "tensorstore-tuned-async", "floor",
+)  # fmt: skip
+LEAN = tuple(name for name in WHOLE if name != "floor")
+AWAITED = (
+    "azarr", "zarr-async", "zarr-fused-async", "zarrs-async", "zarrista-async", "tensorstore-async",
+    "tensorstore-tuned-async",
+)  # fmt: skip
+WITH_GROUPS = ("azarr", "zarr", "zarr-async", "zarr-tuned", "zarrista", "zarrista-async", "floor")
+IMPORTED = ("azarr", "zarr", "zarrs", "zarrista", "tensorstore")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the report. `kind` names the function of `child` that measures it; less is always better."""
+
+    name: str
+    kind: str
+    title: str
+    unit: str
+    libraries: tuple[str, ...]
+    data: str = ""  # the data set in `data.make`'s folder
+    least: float = 0.0  # figures below this count as this in a ratio: the resolution of the measurement
+
+
+def _read(data: str, words: str, libraries: tuple[str, ...] = WHOLE) -> Row:
+    return Row(f"read-{data}", "read", f"read all, {words}", "s", libraries, data)
+
+
+def _members(data: str, words: str) -> Row:
+    return Row(data, "members", f"open a group of 277 arrays, {words}", "ms", WITH_GROUPS, data)
+
+
+_ALL = (
+    _read("1MiB-none", "1 MiB chunks, no codec"),
+    _read("1MiB-lz4", "1 MiB chunks, blosc-lz4"),
+    _read("1MiB-zstd", "1 MiB chunks, zstd 1"),
+    _read("32KiB-zstd", "32 KiB chunks, blosc-zstd", WHOLE_SMALL_CHUNKS),
+    _read("32KiB-none", "32 KiB chunks, no codec", WHOLE_SMALL_CHUNKS),
+    _read("32KiB-lz4", "32 KiB chunks, blosc-lz4", WHOLE_SMALL_CHUNKS),
+    _read("sharded", "sharded, 256 KiB inner chunks, blosc-zstd"),
+    Row("small-one", "one_by_one", "read 16 elements, one by one", "us", SMALL, "32KiB-zstd"),
+    Row("small-gathered", "gathered", "read 16 elements, 1,000 at once, each", "us", SMALL, "32KiB-zstd"),
+    Row("memory-1MiB-zstd", "memory", "peak memory over the result, 1 MiB zstd", "MiB", LEAN, "1MiB-zstd", least=1.0),
+    Row("memory-sharded", "memory", "peak memory over the result, sharded", "MiB", LEAN, "sharded", least=1.0),
+    Row("gap-1MiB-zstd", "gap", "event loop gap, 99th percentile, 1 MiB zstd", "ms", AWAITED, "1MiB-zstd", least=1.2),
+    Row("gap-32KiB-zstd", "gap", "event loop gap, 99th percentile, 32 KiB", "ms", AWAITED, "32KiB-zstd", least=1.2),
+    Row("import", "importing", "import, over `import numpy, asyncio`", "ms", IMPORTED),
+    _members("group-consolidated", "consolidated"),
+    _members("group-plain", "not consolidated"),
+)
+ROWS = {row.name: row for row in _ALL}
