@@ -4,6 +4,7 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from bench import measure, report
 from bench.readers import LIBRARIES
@@ -42,7 +43,7 @@ def main() -> int:
         return 0
     machine = report.environment(quick=chosen.quick)
     only = chosen.only or [name for name in LIBRARIES if name not in chosen.without]
-    results: dict[str, dict[str, object]] = {}
+    results: dict[str, dict[str, Any]] = {}
     for row in measure.chosen(chosen.rows):
         print(f"{row.name}: {row.title} [{row.unit}]", flush=True)
         result = measure.row_result(row, only, rounds=chosen.rounds, quick=chosen.quick, patience=chosen.patience)
@@ -57,9 +58,9 @@ def main() -> int:
     return 1 if failures else 0
 
 
-def summary(result: dict[str, object]) -> str:
+def summary(result: dict[str, Any]) -> str:
     """One line: our figure, the best peer's, the ratio; or every figure where azarr did not run."""
-    figures = {name: cell["figure"] for name, cell in result["cells"].items() if "figure" in cell}  # type: ignore[union-attr]
+    figures = {name: cell["figure"] for name, cell in result["cells"].items() if "figure" in cell}
     words = [f"{name} {figure:.4g}" for name, figure in sorted(figures.items(), key=lambda item: item[1])]
     ratio = "" if result["ratio"] is None else f"; ratio {result['ratio']:.2f} to {result['best_peer']}"
     return "medians: " + ", ".join(words) + ratio

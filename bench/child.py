@@ -35,7 +35,7 @@ IMPORTS = 7
 IMPORT_CODE = "import asyncio, time, numpy\nt = time.perf_counter()\nimport {module}\nprint(time.perf_counter() - t)"
 
 
-class WrongResult(Exception):
+class WrongResultError(Exception):
     """A library gave other values than those that were written."""
 
 
@@ -191,7 +191,7 @@ async def members(library: Library, row: Row, folder: Path) -> Figures:
         found = await act(library, library.members(folder / row.data, data.GROUPS[row.data]))
         duration = perf_counter() - start
         if found != expected:
-            raise WrongResult(f"{len(found)} arrays, or not the {len(expected)} expected ones")
+            raise WrongResultError(f"{len(found)} arrays, or not the {len(expected)} expected ones")
         if counted:
             seconds.append(duration)
     each = [1e3 * duration for duration in seconds]
@@ -219,10 +219,10 @@ def runs(seconds: list[float], at_most: int = RUNS) -> Iterator[bool]:
 def check(result: Any, truth: np.ndarray) -> None:
     """Raise unless `result` is a NumPy array with the values of `truth`; compares slab by slab, to stay small."""
     if not isinstance(result, np.ndarray) or result.shape != truth.shape or result.dtype != truth.dtype:
-        raise WrongResult(f"got {type(result).__name__} of {np.shape(result)}, not an array of {truth.shape}")
+        raise WrongResultError(f"got {type(result).__name__} of {np.shape(result)}, not an array of {truth.shape}")
     slabs = zip(result, truth, strict=True) if truth.ndim == 3 else [(result, truth)]
     if not all(np.array_equal(slab, expected) for slab, expected in slabs):
-        raise WrongResult("the values differ")
+        raise WrongResultError("the values differ")
 
 
 def without_loop(measuring: Coroutine[Any, Any, Figures]) -> Figures:
@@ -241,8 +241,11 @@ def cores_of_others(since: float) -> float:
 
 
 def busy_seconds() -> float:
-    """Seconds that all cores together were not idle, since boot."""
-    user, nice, system, _, _, interrupt, soft, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    """Seconds that all cores together were not idle, since boot; 0 where there is no /proc."""
+    statistics_of_kernel = Path("/proc/stat")
+    if not statistics_of_kernel.exists():
+        return 0.0
+    user, nice, system, _, _, interrupt, soft, steal = map(int, statistics_of_kernel.read_text().split()[1:9])
     return (user + nice + system + interrupt + soft + steal) / os.sysconf("SC_CLK_TCK")
 
 

@@ -79,10 +79,7 @@ def group_truth() -> dict[str, tuple[tuple[int, ...], str]]:
     """Name -> (shape, data type) of the arrays of both groups."""
     kinds = ("float32", "int16", "uint8", "float64")
     shapes = ((1440, 181, 360), (1440, 13, 181, 360), (181, 360))
-    return {
-        f"variable_{number:03d}": (shapes[number % len(shapes)], kinds[number % len(kinds)])
-        for number in range(GROUP_ARRAYS)
-    }
+    return {f"variable_{number:03d}": (shapes[number % len(shapes)], kinds[number % len(kinds)]) for number in range(GROUP_ARRAYS)}
 
 
 def _whole(place: Path, write: Callable[[Path], None]) -> None:

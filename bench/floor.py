@@ -41,7 +41,7 @@ class Bare:
 def opener(threads: int) -> Callable[[Path], Bare]:
     """A function that opens the array at a path, to be read with so many threads."""
 
-    def open(path: Path) -> Bare:
+    def start(path: Path) -> Bare:
         layout = ARRAYS[path.name]
         shape = tuple(json.loads((path / "zarr.json").read_text())["shape"])
         counts = [length // step for length, step in zip(shape, layout.shards or layout.chunks, strict=True)]
@@ -51,7 +51,7 @@ def opener(threads: int) -> Callable[[Path], Bare]:
         item = _item(layout, directory) if has_items else None
         return Bare(layout, shape, directory, keys, threads, item)
 
-    return open
+    return start
 
 
 def read(array: Bare, selection: EllipsisType | tuple[int | slice, ...]) -> np.ndarray:
@@ -59,7 +59,10 @@ def read(array: Bare, selection: EllipsisType | tuple[int | slice, ...]) -> np.n
     if not isinstance(selection, tuple):
         return _read_all(array)
     row, down, right = selection
-    assert isinstance(row, int) and isinstance(down, int) and isinstance(right, slice) and array.item is not None
+    assert isinstance(row, int)
+    assert isinstance(down, int)
+    assert isinstance(right, slice)
+    assert array.item is not None
     _, height, width = array.layout.chunks
     result = np.empty(right.stop - right.start, "<u2")
     first = down % height * width + right.start % width
@@ -134,7 +137,8 @@ def _fill_decoded(layout: Layout, directory: int, todo: Todo, places: np.ndarray
 
 
 def _fill_shards(layout: Layout, directory: int, todo: Todo, places: np.ndarray) -> None:
-    assert layout.shards is not None and layout.codec is not None
+    assert layout.shards is not None
+    assert layout.codec is not None
     decode = DECODERS[layout.codec["name"]]()
     counts = [shard // chunk for shard, chunk in zip(layout.shards, layout.chunks, strict=True)]
     inner = list(itertools.product(*map(range, counts)))

@@ -133,10 +133,7 @@ def _last(name: str, cell: dict[str, Any]) -> str:
 def failures(results: dict[str, dict[str, Any]]) -> list[str]:
     """A line for each library that raised or gave wrong values."""
     return [
-        f"{row}: {name}: {cell['error']}"
-        for row, result in results.items()
-        for name, cell in result["cells"].items()
-        if "error" in cell
+        f"{row}: {name}: {cell['error']}" for row, result in results.items() for name, cell in result["cells"].items() if "error" in cell
     ]
 
 

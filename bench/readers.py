@@ -94,24 +94,24 @@ ZARRS = {"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}
 
 
 def _zarr(**settings: Any) -> Callable[[Path], Any]:
-    def open(path: Path) -> Any:
+    def start(path: Path) -> Any:
         import zarr
 
         zarr.config.set(settings)
         return zarr.open_array(str(path), mode="r")
 
-    return open
+    return start
 
 
 def _zarr_async(**settings: Any) -> Callable[[Path], Any]:
-    async def open(path: Path) -> Any:
+    async def start(path: Path) -> Any:
         import zarr
         from zarr.api import asynchronous
 
         zarr.config.set(settings)
         return await asynchronous.open_array(store=str(path), mode="r")
 
-    return open
+    return start
 
 
 def _getitem(handle: Any, selection: Selection) -> Any:

@@ -78,11 +78,12 @@ def render(out: Path) -> list[Path]:
 def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
     """The whole report."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    quick = ", QUICK (smoke sizes, no figures to rely on)" if machine["quick"] else ""
+    where = f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}"
     lines = [
         "# Benchmark",
         "",
-        f"{machine['date']}, {machine['processor']}, {machine['cores']} cores, {machine['system']}, "
-        f"Python {machine['python']}{', QUICK (smoke sizes, no figures to rely on)' if machine['quick'] else ''}.",
+        f"{machine['date']}, {where}{quick}.",
         "",
         f"{versions}.",
         "",

@@ -6,8 +6,6 @@
     part = await g.var[5:]
 """
 
-from __future__ import annotations
-
 from azarr import errors, stores
 from azarr._engine import Block
 from azarr._open import create_array, create_group, open, open_array, open_consolidated, open_group  # noqa: A004  # the verb of the field
@@ -20,22 +18,8 @@ from azarr.ref import Ref
 
 __version__ = "0.1.0"
 
+# fmt: off
 __all__ = [
-    "Array",
-    "Block",
-    "Context",
-    "Group",
-    "Limits",
-    "Plan",
-    "Ref",
-    "Selection",
-    "__version__",
-    "create_array",
-    "create_group",
-    "errors",
-    "open",
-    "open_array",
-    "open_consolidated",
-    "open_group",
-    "stores",
+    "open", "open_group", "open_array", "open_consolidated", "create_array", "create_group", "Ref", "Group", "Array", "Selection",
+    "Block", "Plan", "Context", "Limits", "errors", "stores", "__version__",
 ]

@@ -1,162 +1,113 @@
 """Metadata of arrays to be created, from the arguments that people give. Pure; the documents are checked like any that are read."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any, SupportsIndex, TypeAlias, cast
 
 import numpy as np
 
 from azarr import dtypes, fill_values, v2
 from azarr import metadata as v3
-from azarr.document import JSON, Document, is_object
-from azarr.dtypes import DataType
+from azarr.document import JSON, Document, is_object, named, one_of
+from azarr.dtypes import DataType, NumPyDType
 from azarr.errors import MetadataError
+from azarr.grid import KeyEncoding
 from azarr.metadata import ArrayMetadata
 
-__all__ = ["Codecs", "array_metadata", "auto_chunks"]
-
-Codecs: TypeAlias = "str | Document | Sequence[str | Document] | None"
+Codecs: TypeAlias = str | Document | Sequence[str | Document] | None
+Lengths: TypeAlias = SupportsIndex | Iterable[Any]
+"""A number, or one for each axis; for chunks "auto" too."""
 CHUNK_BYTES = 1 << 20
 """Bytes that `chunks="auto"` aims at."""
+SERIALIZERS = {"string": "vlen-utf8", "bytes": "vlen-bytes"}
+SHUFFLES: Document = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
+BLOSC: Document = {"cname": "lz4", "clevel": 5, "shuffle": "shuffle", "blocksize": 0}
+V2_DEFAULTS: dict[str, Document] = {"zstd": {"level": 3}, "gzip": {"level": 5}, "blosc": BLOSC}
+V3_DEFAULTS = V2_DEFAULTS | {"zstd": {"level": 3, "checksum": False}, "bytes": {"endian": "little"}}
+"""What is stored of a codec where it was not given: the specification demands it, and some readers do."""
 
 
 def array_metadata(
-    *,
-    shape: tuple[int, ...],
-    dtype: Any,
-    chunks: Any,
-    shards: tuple[int, ...] | None,
-    filters: Codecs,
-    serializer: Codecs,
-    compressors: Codecs,
-    fill_value: Any,
-    dimension_names: Any,
-    attributes: dict[str, JSON],
-    zarr_format: int,
-    order: str,
-    chunk_key_encoding: Any,
-) -> ArrayMetadata:
+    *, shape: Lengths, dtype: Any, chunks: Lengths, shards: Lengths | None, filters: Codecs, serializer: Codecs, compressors: Codecs,
+    fill_value: Any, dimension_names: Iterable[str | None] | None, attributes: Document | None, zarr_format: int, order: str,
+    chunk_key_encoding: JSON,
+) -> ArrayMetadata:  # fmt: skip
     """What `create_array` stores. Errors: `MetadataError` and those below it."""
-    data_type = dtypes.from_numpy(dtype) if zarr_format == 3 else _v2_type(dtype)
-    sizes = auto_chunks(shape, data_type.numpy.itemsize) if chunks == "auto" else (chunks,) if isinstance(chunks, int) else tuple(chunks)
+    lengths, outer = _lengths(shape), None if shards is None else _lengths(shards)
+    data_type, stored = _types(dtype, zarr_format)
+    automatic = isinstance(chunks, str) and one_of(chunks, "chunks", "auto") == "auto"
+    sizes = auto_chunks(outer or lengths, stored.itemsize) if automatic else _lengths(chunks)
     fill = fill_values.default(data_type) if fill_value is None else fill_values.from_value(fill_value, data_type)
-    if order not in ("C", "F"):
-        raise MetadataError("must be 'C' or 'F'", field="order", value=order)
-    names = list(dimension_names) if dimension_names is not None else None
+    names = None if dimension_names is None else list(dimension_names)
+    pressed = _listed("zstd" if compressors == "auto" else compressors)
+    one_of(order, "order", "C", "F")
+    if chunk_key_encoding in (None, "/", "."):
+        separator = {} if chunk_key_encoding is None else {"separator": chunk_key_encoding}
+        chunk_key_encoding = {"name": "v2" if zarr_format == 2 else "default", "configuration": separator}
+    encoding = KeyEncoding.from_json(chunk_key_encoding)
     if zarr_format == 2:
-        if shards is not None:
-            raise MetadataError("Zarr v2 has no shards", field="shards", value=shards)
-        return _v2(shape, sizes, data_type, dtype, filters, compressors, fill, names, attributes, order, chunk_key_encoding)
-    if zarr_format != 3:
-        raise MetadataError("must be 2 or 3", field="zarr_format", value=zarr_format)
-    chain = [*_listed(filters), _serializer(serializer, data_type), *([_zstd()] if compressors == "auto" else _listed(compressors))]
+        if outer is not None or encoding.name != "v2" or len(pressed) > 1:
+            reason = "3 is needed for shards, several compressors, and other key encodings than 'v2'"
+            raise MetadataError(reason, field="zarr_format", value=2)
+        before = [_v2_codec(codec) for codec in _listed(filters)]
+        if not data_type.fixed and not any(codec["id"] in v2.OBJECT_CODECS for codec in before):
+            before.insert(0, {"id": SERIALIZERS[data_type.kind]})
+        document: Document = {"zarr_format": 2, "shape": lengths, "chunks": sizes}
+        document |= {"dtype": v2.dtype_to_json(stored) if data_type.fixed else "|O", "filters": before or None, "order": order}
+        document |= {"compressor": _v2_codec(pressed[0]) if pressed else None, "dimension_separator": encoding.separator}
+        document |= {"fill_value": fill_values.to_json(fill.astype(stored, copy=False), data_type, v2=True)}
+        return v2.array_from_json(document, {**(attributes or {}), **({} if names is None else {v2.DIMENSIONS: names})})
+    chain = [*_listed(filters), SERIALIZERS.get(data_type.kind, "bytes") if serializer == "auto" else serializer, *pressed]
+    chain = [_v3_codec(codec, stored.itemsize if data_type.fixed else 1) for codec in chain]
     if order == "F":
-        chain.insert(0, {"name": "transpose", "configuration": {"order": list(range(len(shape)))[::-1]}})
-    if shards is not None:
-        index = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
-        inner = {"chunk_shape": list(sizes), "codecs": chain, "index_codecs": index, "index_location": "end"}
-        chain = [{"name": "sharding_indexed", "configuration": inner}]
-    document: Document = {
-        "zarr_format": 3,
-        "node_type": "array",
-        "shape": list(shape),
-        "data_type": data_type.spec,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(shards or sizes)}},
-        "chunk_key_encoding": _key_encoding(chunk_key_encoding, "default"),
-        "fill_value": fill_values.to_json(fill, data_type),
-        "codecs": chain,
-        "attributes": attributes,
-    }
-    return v3.array_from_json(document if names is None else {**document, "dimension_names": names})
+        chain.insert(0, {"name": "transpose", "configuration": {"order": list(range(len(lengths)))[::-1]}})
+    if outer is not None:
+        shard = {"chunk_shape": sizes, "codecs": chain, "index_codecs": [_v3_codec("bytes", 8), "crc32c"], "index_location": "end"}
+        chain = [{"name": "sharding_indexed", "configuration": shard}]
+    document = {"zarr_format": 3, "node_type": "array", "shape": lengths, "data_type": data_type.spec, "dimension_names": names}
+    document |= {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": outer or sizes}}}
+    document |= {"chunk_key_encoding": {"name": encoding.name, "configuration": {"separator": encoding.separator}}}
+    document |= {"fill_value": fill_values.to_json(fill, data_type), "codecs": chain, "attributes": attributes or {}}
+    return v3.array_from_json(document)
 
 
-def auto_chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+def auto_chunks(shape: Sequence[int], itemsize: int) -> list[int]:
     """Chunks of about 1 MiB: the longest axis is halved until they are that small."""
     sizes = [max(1, length) for length in shape]
     while math.prod(sizes) * max(1, itemsize) > CHUNK_BYTES and max(sizes) > 1:
         longest = sizes.index(max(sizes))
         sizes[longest] = -(-sizes[longest] // 2)
-    return tuple(sizes)
+    return sizes
 
 
-def _v2(
-    shape: tuple[int, ...],
-    sizes: tuple[int, ...],
-    data_type: DataType,
-    dtype: Any,
-    filters: Codecs,
-    compressors: Codecs,
-    fill: fill_values.Fill,
-    names: list[Any] | None,
-    attributes: dict[str, JSON],
-    order: str,
-    chunk_key_encoding: Any,
-) -> ArrayMetadata:
-    stored = np.dtype(dtype) if data_type.fixed else None
-    chain = [_v2_codec(codec) for codec in _listed(filters)]
-    if not data_type.fixed and not any(codec["id"] in v2.OBJECT_CODECS for codec in chain):
-        chain.insert(0, {"id": "vlen-utf8" if data_type.kind == "string" else "vlen-bytes"})
-    pressed = [{"id": "zstd", "level": 3}] if compressors == "auto" else [_v2_codec(codec) for codec in _listed(compressors)]
-    if len(pressed) > 1:
-        raise MetadataError("Zarr v2 has one compressor; the others are filters", field="compressors", value=pressed)
-    encoding = _key_encoding(chunk_key_encoding, "v2")
-    if encoding["name"] != "v2":
-        raise MetadataError("Zarr v2 has only the encoding 'v2'", field="chunk_key_encoding", value=encoding)
-    document: Document = {
-        "zarr_format": 2,
-        "shape": list(shape),
-        "chunks": list(sizes),
-        "dtype": "|O" if stored is None else v2.dtype_to_json(stored),
-        "compressor": pressed[0] if pressed else None,
-        "fill_value": fill_values.to_json(fill if stored is None else fill.astype(stored), data_type, v2=True),
-        "order": order,
-        "filters": chain or None,
-        "dimension_separator": encoding.get("configuration", {}).get("separator", "."),
-    }
-    return v2.array_from_json(document, attributes if names is None else {**attributes, v2.DIMENSIONS: names})
+def _lengths(given: Lengths) -> list[int]:
+    return [operator.index(length) for length in (given if isinstance(given, Iterable) else [given])]
 
 
-def _v2_type(dtype: Any) -> DataType:
-    if dtype in (str, bytes) or isinstance(dtype, (DataType, np.dtypes.StringDType)) or dtype in ("string", "bytes"):
-        return dtypes.from_numpy(dtype)
-    found = np.dtype(dtype)
-    return DataType({"name": "struct", "configuration": {}}, dtypes.native(found)) if found.names is not None else dtypes.from_numpy(found)
+def _types(dtype: Any, zarr_format: int) -> tuple[DataType, NumPyDType]:
+    """Zarr's data type, and NumPy's in the byte order to store, which a v2 document names; v2 has structs that v3 has no words for."""
+    varies = isinstance(dtype, (DataType, np.dtypes.StringDType)) or is_object(dtype) or dtype in (str, bytes, "string", "bytes")
+    if zarr_format == 3 or varies:
+        found = dtypes.from_numpy(dtype)
+        return found, found.numpy
+    stored: NumPyDType = np.dtype(cast("Any", dtype))
+    return dtypes.from_numpy(stored) if stored.names is None else DataType("struct", dtypes.native(stored)), stored
 
 
 def _listed(codecs: Codecs) -> list[Any]:
-    if codecs is None:
-        return []
-    return [codecs] if isinstance(codecs, str) or is_object(codecs) else list(codecs)
+    return [] if codecs is None else [codecs] if isinstance(codecs, str) or is_object(codecs) else list(codecs)
 
 
-def _zstd() -> Document:
-    return {"name": "zstd", "configuration": {"level": 3, "checksum": False}}
+def _v3_codec(codec: JSON, itemsize: int) -> Document:
+    name, configuration = named(codec, "codecs")
+    typesize = {"typesize": itemsize if itemsize < 256 else 1} if name == "blosc" else {}
+    return {"name": name, "configuration": {**V3_DEFAULTS.get(name, {}), **typesize, **configuration}}
 
 
-def _serializer(serializer: Codecs, data_type: DataType) -> Any:
-    if serializer != "auto":
-        return serializer
-    if data_type.kind == "string":
-        return {"name": "vlen-utf8"}
-    if data_type.kind == "bytes":
-        return {"name": "vlen-bytes"}
-    return {"name": "bytes", "configuration": {"endian": "little"}}
-
-
-def _v2_codec(codec: Any) -> Document:
+def _v2_codec(codec: JSON) -> Document:
     """By id, as numcodecs has it, or as in a v3 document."""
-    if isinstance(codec, str):
-        return {"id": codec}
-    if "id" in codec:
-        return dict(codec)
-    return {"id": codec["name"].removeprefix("numcodecs."), **codec.get("configuration", {})}
-
-
-def _key_encoding(given: Any, name: str) -> Document:
-    if given is None:
-        return {"name": name, "configuration": {"separator": "/" if name == "default" else "."}}
-    if given in ("/", "."):
-        return {"name": name, "configuration": {"separator": given}}
-    return {"name": given} if isinstance(given, str) else given
+    name, given = (codec["id"], codec) if is_object(codec) and "id" in codec else named(codec, "codecs")
+    name = name.removeprefix("numcodecs.")
+    configuration: Document = {**V2_DEFAULTS.get(name, {}), **given, "id": name}
+    return {key: SHUFFLES.get(value, value) if key == "shuffle" else value for key, value in configuration.items()}

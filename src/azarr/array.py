@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, Generic, NoReturn, TypeGuard, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,25 +15,85 @@ import numpy.typing as npt
 from azarr import _display, selection
 from azarr._engine import Block, IndexCache, Target, read, stream, write
 from azarr._engine.reading import plan
-from azarr.context import Context, bytes_of
+from azarr.access import Access
+from azarr.context import bytes_of
+from azarr.document import is_list
 from azarr.dtypes import DataType, NumPyDType
 from azarr.errors import ReadOnly, SelectionError
+from azarr.grid import Grid
 from azarr.layout import Layout, compile_layout
 from azarr.metadata import ArrayMetadata, CodecSpec
-from azarr.plan import Plan, blocks_of
+from azarr.plan import Plan, cuts
 from azarr.selection import Region
 
-__all__ = ["Array", "Selection"]
+Selected = TypeVar("Selected")
 
 
-class Array:
+class Selectable(ABC, Generic[Selected]):
+    """The ways to select, which arrays, selections, and references to them share. What Python would do at once is a `TypeError`."""
+
+    __slots__ = ()
+    _shown = "selection"
+
+    @abstractmethod
+    def _then(self, select: Callable[[Selection], Selection]) -> Selected:
+        """What `select` makes of this."""
+
+    def __getitem__(self, key: Any) -> Selected:
+        """NumPy's basic selection, one index array or mask; or the name of a field, or a list of names, of a struct."""
+        return self._then(lambda chosen: _by_key(chosen, key))
+
+    def fields(self, names: str | list[str]) -> Selected:
+        """One field of a struct, or several."""
+        return self._then(lambda chosen: _by_key(chosen, names))
+
+    @property
+    def oindex(self) -> Indexer[Selected]:
+        """`oindex[...]`: an index array, mask, slice or integer for each axis by itself."""
+        return Indexer(self._then, selection.orthogonal)
+
+    @property
+    def vindex(self) -> Indexer[Selected]:
+        """`vindex[...]`: index arrays taken together, point by point; their shape comes first in the result."""
+        return Indexer(self._then, selection.vectorised)
+
+    def isel(self, **indexers: Any) -> Selected:
+        """By dimension name: `array.isel(time=0, x=slice(5))`. Each axis by itself. Errors: `SelectionError` for a name not there once."""
+        return self._then(lambda chosen: _by_name(chosen, indexers))
+
+    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+        raise TypeError(f"writing waits, so it is awaited: await {self._shown.removesuffix('[...]')}[key].write(value)")
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError(f"reading waits, so it is awaited: np.asarray(await {self._shown})")
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(f"reading waits: for x in await {self._shown}: ..., or async for block in {self._shown}.blocks(): ...")
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(f"the truth of an array is in its values: bool(np.any(await {self._shown}))")
+
+
+class Indexer(Generic[Selected]):
+    """What `oindex` and `vindex` give: something to put a key in brackets after."""
+
+    __slots__ = ("_select", "_then")
+
+    def __init__(self, then: Callable[[Callable[[Selection], Selection]], Selected], select: Callable[[Region, Any], Region]) -> None:
+        self._then, self._select = then, select
+
+    def __getitem__(self, key: Any) -> Selected:
+        return self._then(lambda chosen: Selection(chosen.array, self._select(chosen.region, key), chosen.names))
+
+
+class Array(Selectable["Selection"]):
     """A chunked n-dimensional array in a store. `await array[5:]` reads; `array[5:]` alone asks for nothing."""
 
-    __slots__ = ("_indexes", "_layout", "context", "lenient", "metadata", "mode", "path", "store")
+    __slots__ = ("_indexes", "_layout", "access", "metadata", "path", "store")
+    _shown = "array[...]"
 
-    def __init__(self, metadata: ArrayMetadata, store: Any, path: str, *, context: Context, mode: str = "r", lenient: bool = False) -> None:
-        self.metadata, self.store, self.path = metadata, store, path
-        self.context, self.mode, self.lenient = context, mode, lenient
+    def __init__(self, metadata: ArrayMetadata, access: Access, path: str) -> None:
+        self.metadata, self.access, self.store, self.path = metadata, access, access.store, path
         self._layout: Layout | None = None
         self._indexes = IndexCache()
 
@@ -40,13 +102,8 @@ class Array:
         """What the metadata mean for the chunks; made at first use. Errors: `UnknownCodec`, `MetadataError`, `LimitExceeded`."""
         if self._layout is None:
             where = f"{self.path or '/'} of {self.store!r}"
-            self._layout = compile_layout(self.metadata, where, limits=self.context.limits, lenient=self.lenient)
+            self._layout = compile_layout(self.metadata, where, limits=self.access.context.limits, lenient=self.access.lenient)
         return self._layout
-
-    @property
-    def name(self) -> str:
-        """The last part of the path."""
-        return self.path.rpartition("/")[2]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -76,20 +133,24 @@ class Array:
         return self.size * self.dtype.itemsize
 
     @property
+    def _inner(self) -> Grid | None:
+        """The grid of inner chunks; without compiling the layout where no codec makes shards."""
+        return self.layout.inner if any(codec.name == "sharding_indexed" for codec in self.codecs) else None
+
+    @property
     def chunks(self) -> tuple[int, ...] | None:
         """The shape of what is decoded at a time: a chunk, or where there are shards an inner chunk. None if chunks differ."""
-        return self.layout.read_shape if self._sharded else self.metadata.grid.chunks
+        return (self._inner or self.metadata.grid).chunks
 
     @property
     def shards(self) -> tuple[int, ...] | None:
         """The shape of a shard, or None where there are no shards."""
-        return self.metadata.grid.chunks if self._sharded else None
+        return self.metadata.grid.chunks if self._inner else None
 
     @property
     def nchunks(self) -> int:
         """Chunks of the array; inner chunks, where there are shards."""
-        inner = self.layout.inner
-        return self.metadata.grid.nchunks if inner is None else inner.nchunks
+        return (self._inner or self.metadata.grid).nchunks
 
     @property
     def fill_value(self) -> Any:
@@ -120,54 +181,21 @@ class Array:
         return self.metadata.zarr_format
 
     @property
-    def _sharded(self) -> bool:
-        return any(codec.name == "sharding_indexed" for codec in self.codecs) and self.layout.inner is not None
-
-    @property
     def target(self) -> Target:
-        prefix = f"{self.path}/" if self.path else ""
-        return Target(self.layout, self.store, prefix, self._indexes)
+        """Where chunks come from, for the engine."""
+        return Target(self.layout, self.store, f"{self.path}/" if self.path else "", self._indexes)
 
-    def __getitem__(self, key: Any) -> Selection:
-        """NumPy's basic selection, one index array or mask; or the name of a field, or a list of names, of a struct."""
-        fields = _fields(self.dtype, key)
-        region = selection.whole(self.shape)
-        return Selection(self, region, fields) if fields is not None else Selection(self, selection.basic(region, key))
+    def _then(self, select: Callable[[Selection], Selection]) -> Selection:
+        return select(Selection(self, selection.whole(self.shape)))
 
-    @property
-    def oindex(self) -> _Indexer:
-        """`oindex[...]`: an index array, mask, slice or integer for each axis by itself."""
-        return Selection(self, selection.whole(self.shape)).oindex
-
-    @property
-    def vindex(self) -> _Indexer:
-        """`vindex[...]`: index arrays taken together, point by point; their shape comes first in the result."""
-        return Selection(self, selection.whole(self.shape)).vindex
-
-    def isel(self, **indexers: Any) -> Selection:
-        """By dimension name: `array.isel(time=0, x=slice(5))`. Each axis by itself, as in `oindex`."""
-        return Selection(self, selection.whole(self.shape)).isel(**indexers)
-
-    def blocks(self, *, ordered: bool = False, memory: int | str | None = None) -> AsyncIterator[Block]:
-        """The whole array, block by block."""
+    def blocks(self, *, ordered: bool = False, memory: int | str | None = None) -> AsyncGenerator[Block, None]:
+        """The whole array, block by block: as `Selection.blocks`."""
         return self[...].blocks(ordered=ordered, memory=memory)
-
-    def __setitem__(self, key: Any, value: Any) -> NoReturn:
-        raise TypeError("writing waits, so it is awaited: await array[key].write(value)")
-
-    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError("reading waits, so it is awaited: np.asarray(await array[...])")
-
-    def __iter__(self) -> NoReturn:
-        raise TypeError("reading waits: async for block in array.blocks(): ...")
 
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of unsized object")
         return self.shape[0]
-
-    def __bool__(self) -> NoReturn:
-        raise TypeError("the truth of an array is in its values: bool(np.any(await array[...]))")
 
     def __repr__(self) -> str:
         return _display.array_text(self)
@@ -176,18 +204,23 @@ class Array:
         return _display.array_html(self)
 
 
-class Selection:
-    """Some elements of an array. Immutable; `await` reads them, each time again; `[...]` selects further."""
+class Selection(Selectable["Selection"]):
+    """Some elements of `array`: those of `region`, or of them the fields `names`. Immutable; `await` reads them, each time again."""
 
-    __slots__ = ("_fields", "_region", "array")
+    __slots__ = ("array", "names", "region")
 
-    def __init__(self, array: Array, region: Region, fields: str | list[str] | None = None) -> None:
-        self.array, self._region, self._fields = array, region, fields
+    def __init__(self, array: Array, region: Region, names: str | list[str] | None = None) -> None:
+        self.array, self.region, self.names = array, region, names
+
+    @property
+    def _element(self) -> NumPyDType:
+        names: Any = self.names  # a list gives several fields, which NumPy's types do not say
+        return self.array.dtype if names is None else self.array.dtype[names]
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the result; a field that is an array itself adds its axes at the end."""
-        return self._region.shape + self._element.shape
+        return self.region.shape + self._element.shape
 
     @property
     def ndim(self) -> int:
@@ -202,13 +235,12 @@ class Selection:
         return self._element.base
 
     @property
-    def _element(self) -> NumPyDType:
-        return self.array.dtype if self._fields is None else self.array.dtype[self._fields]  # pyright: ignore[reportArgumentType]  # a list gives several
-
-    @property
     def nbytes(self) -> int:
         """Bytes of the result."""
         return self.size * self.dtype.itemsize
+
+    def _then(self, select: Callable[[Selection], Selection]) -> Selection:
+        return select(self)
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self.read().__await__()
@@ -218,119 +250,72 @@ class Selection:
 
         `out` has this shape and dtype, in any memory order. Errors: `StoreError` and those below it, which name store and key.
         """
-        found = await read(self.array.target, self._region, self.array.context, fields=self._fields, out=out)
+        found = await read(self.array.target, self.region, self.array.access.context, fields=self.names, out=out)
         return found[()] if out is None else found
 
     async def write(self, values: Any) -> None:
-        """Store `values`, broadcast to this shape, as whole chunks (whole shards).
+        """Store `values`, broadcast to this shape, as whole chunks (whole shards). Do not change `values` until it returns.
 
-        Errors: `ReadOnly`, `PartialChunkWrite` if the edges of the selection are not edges of chunks. Do not change `values` until it returns.
+        Errors: `ReadOnly`, `PartialChunkWrite` if the edges of the selection are not edges of chunks.
         """
-        if self.array.mode == "r":
+        if self.array.access.mode == "r":
             raise ReadOnly(f"{self.array.path or '/'} was opened to read; open it with mode='r+' to write")
-        if self._fields is not None:
+        if self.names is not None:
             raise SelectionError("a field cannot be written by itself; write whole elements")
-        if not self.array.metadata.dtype.fixed and not isinstance(values, np.ndarray):
-            values = np.array(values, self.array.dtype)
         source = np.broadcast_to(np.asarray(values, self.array.dtype), self.shape)
-        await write(self.array.target, self._region, source, self.array.context)
+        await write(self.array.target, self.region, source, self.array.access.context)
 
-    async def blocks(self, *, ordered: bool = False, memory: int | str | None = None) -> AsyncIterator[Block]:
+    def blocks(self, *, ordered: bool = False, memory: int | str | None = None) -> AsyncGenerator[Block, None]:
         """Stream the elements, a block for each chunk or shard; `block.region` says where in this selection `block.data` stand.
 
         Blocks come as they are read, or with `ordered` in the selection's order. At most `memory` bytes of blocks (by default
         the context's) are read or waiting at a time, and one block at least.
         """
-        bound = self.array.context.nbytes if memory is None else bytes_of(memory)
-        target = self.array.target
-        grid = target.layout.metadata.grid
-        if target.layout.inner is not None and _chunk_bytes(self.array, grid) > bound // 2:
-            grid = target.layout.inner
-        most = max(1, bound // (2 * _chunk_bytes(self.array, grid)))
+        context, target, layout = self.array.access.context, self.array.target, self.array.layout
+        bound = context.nbytes if memory is None else bytes_of(memory)
+        grid = layout.metadata.grid
+        if layout.inner is not None and layout.chunk_nbytes(grid) > bound // 2:
+            grid = layout.inner
+        places = cuts(self.region, grid)
+        largest = self._element.itemsize * math.prod(max((cut.stop - cut.start for cut in axis), default=0) for axis in places)
+        most = min(context.requests, max(1, bound // (layout.chunk_nbytes(grid) + largest)))
 
-        async def read_block(region: tuple[slice, ...]) -> npt.NDArray[Any]:
-            if self._region.points:
-                return await read(target, self._region, self.array.context, fields=self._fields)
-            return await read(target, selection.basic(self._region, region), self.array.context, fields=self._fields)
+        async def read_block(block: tuple[slice, ...]) -> npt.NDArray[Any]:
+            return await read(target, self.region.part(block), context, fields=self.names)
 
-        blocks = stream(blocks_of(self._region, grid), read_block, ordered=ordered, most=min(most, self.array.context.requests))
-        try:
-            async for block in blocks:
-                yield block
-        finally:
-            await blocks.aclose()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # an async generator
+        return cast("AsyncGenerator[Block, None]", stream(itertools.product(*places), read_block, ordered=ordered, most=most))
 
     def plan(self) -> Plan:
         """What a read would do: chunks, objects, bytes. Nothing is asked for."""
-        return plan(self.array.target, self._region, self._fields)
-
-    def __getitem__(self, key: Any) -> Selection:
-        fields = _fields(self.dtype, key)
-        if fields is not None:
-            return Selection(self.array, self._region, fields)
-        return Selection(self.array, selection.basic(self._region, key), self._fields)
-
-    @property
-    def oindex(self) -> _Indexer:
-        return _Indexer(self, selection.orthogonal)
-
-    @property
-    def vindex(self) -> _Indexer:
-        return _Indexer(self, selection.vectorised)
-
-    def isel(self, **indexers: Any) -> Selection:
-        """By dimension name, each axis by itself. Errors: `SelectionError` for a name that is not there, or there twice."""
-        names = self.array.dimension_names or ()
-        key: list[Any] = [slice(None)] * self.ndim
-        for name, item in indexers.items():
-            axes = [place for place, axis in enumerate(self._region.layout) if axis >= 0 and names and names[axis] == name]
-            if len(axes) != 1:
-                raise SelectionError(f"{len(axes)} dimensions are called {name!r}; there are {', '.join(map(str, names)) or 'no names'}")
-            key[axes[0]] = item
-        return Selection(self.array, selection.orthogonal(self._region, tuple(key)), self._fields)
-
-    def __setitem__(self, key: Any, value: Any) -> NoReturn:
-        raise TypeError("writing waits, so it is awaited: await selection[key].write(value)")
-
-    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError("reading waits, so it is awaited: np.asarray(await selection)")
-
-    def __iter__(self) -> NoReturn:
-        raise TypeError("reading waits: for x in await selection: ..., or async for block in selection.blocks(): ...")
-
-    def __bool__(self) -> NoReturn:
-        raise TypeError("the truth of a selection is in its values: bool(np.any(await selection))")
+        return plan(self.array.target, self.region, self.names)
 
     def __repr__(self) -> str:
-        field = "" if self._fields is None else f" field {self._fields!r}"
+        field = "" if self.names is None else f" field {self.names!r}"
         return f"<Selection {self.shape} {self.dtype}{field} of {self.array!r}; await it to read>"
 
 
-class _Indexer:
-    """What `oindex` and `vindex` give: something to put a key in brackets after."""
-
-    __slots__ = ("_select", "_selection")
-
-    def __init__(self, of: Selection, select: Callable[[Region, Any], Region]) -> None:
-        self._selection, self._select = of, select
-
-    def __getitem__(self, key: Any) -> Selection:
-        of = self._selection
-        return Selection(of.array, self._select(of._region, key), of._fields)  # pyright: ignore[reportPrivateUsage]  # one module
-
-
-def _fields(dtype: NumPyDType, key: Any) -> str | list[str] | None:
-    """The field or fields that `key` names, or None where it is a selection."""
-    if not isinstance(key, str) and not (isinstance(key, list) and key and all(isinstance(name, str) for name in key)):
-        return None
-    names = [key] if isinstance(key, str) else key
-    if dtype.names is None or any(name not in dtype.names for name in names):
-        raise SelectionError(f"no field of name {key!r}; there are {', '.join(dtype.names or ()) or 'no fields'}")
-    return key
+def _by_key(chosen: Selection, key: Any) -> Selection:
+    """What `[key]` means: a field or fields by name, or a basic selection."""
+    if not _are_names(key):
+        return Selection(chosen.array, selection.basic(chosen.region, key), chosen.names)
+    if isinstance(chosen.names, str):
+        raise SelectionError(f"{key!r} of the field {chosen.names!r} cannot be selected: read the field, and index the result")
+    known = chosen.dtype.names or ()
+    if not set([key] if isinstance(key, str) else key) <= set(known):
+        raise SelectionError(f"no field of name {key!r}; there are {', '.join(known) or 'no fields'}")
+    return Selection(chosen.array, chosen.region, key)
 
 
-def _chunk_bytes(array: Array, grid: Any) -> int:
-    shape = grid.chunks or tuple(axis.span(0)[1] for axis in grid.axes)
-    return max(1, math.prod(shape) * array.dtype.itemsize)
+def _are_names(key: Any) -> TypeGuard[str | list[str]]:
+    return isinstance(key, str) or (is_list(key) and bool(key) and all(isinstance(name, str) for name in key))
 
 
+def _by_name(chosen: Selection, indexers: Mapping[str, Any]) -> Selection:
+    names = chosen.array.dimension_names or ()
+    key: list[Any] = [slice(None)] * len(chosen.region.layout)
+    for name, item in indexers.items():
+        axes = [place for place, entry in enumerate(chosen.region.layout) if isinstance(entry, int) and names and names[entry] == name]
+        if len(axes) != 1:
+            raise SelectionError(f"{len(axes)} dimensions are called {name!r}; there are {', '.join(map(str, names)) or 'no names'}")
+        key[axes[0]] = item
+    return Selection(chosen.array, selection.orthogonal(chosen.region, tuple(key)), chosen.names)

@@ -1,15 +1,11 @@
 """The budget that reads and writes share. Knows numbers; whoever is given the same context shares its limits."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 
 from azarr.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["Context", "bytes_of"]
-
-UNITS = {"B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+UNITS = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +33,9 @@ class Context:
 
 def bytes_of(size: int | str) -> int:
     """Bytes that `size` means: an integer, or text such as "256 MiB"."""
-    if isinstance(size, int):
-        return size
+    if not isinstance(size, str):
+        return int(size)
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", size)
-    if not found or (found[2] or "B").upper() not in UNITS:
+    if not found or found[2].upper() not in UNITS:
         raise ValueError(f"{size!r} is not a size; write an integer of bytes, or text such as '256 MiB'")
-    return int(float(found[1]) * UNITS[(found[2] or "B").upper()])
+    return int(float(found[1]) * UNITS[found[2].upper()])

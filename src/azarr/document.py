@@ -1,37 +1,35 @@
-"""Metadata documents as JSON. Knows JSON; never Zarr's meaning of it.
+"""Metadata documents as JSON, and the forms that their fields share. Knows JSON; never Zarr's meaning of it.
 
 The standard parser accepts what the specification does not, and what others read otherwise: duplicate keys, `NaN`
 tokens, a byte-order mark, lone surrogates, any depth. Here each is a `MetadataError` that names the document.
 """
 
-from __future__ import annotations
-
 import json
-import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any, TypeAlias, TypeGuard
 
 from azarr.errors import MetadataError
 from azarr.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["JSON", "Document", "check_depth", "dump", "is_list", "is_object", "parse"]
-
-JSON: TypeAlias = Any
-"""A JSON value; `Any` because every use checks the form it needs."""
+JSON: TypeAlias = Any  # every use checks the form that it needs
 Document: TypeAlias = dict[str, Any]
 
-MAX_DEPTH = 64
-"""Nesting allowed outside attributes; the specification needs about ten."""
-MAX_ATTRIBUTE_DEPTH = 512
-OPAQUE = ("attributes", "metadata")
-"""Values with a depth of their own: user attributes, and the members of consolidated metadata."""
+MAX_DEPTH, MAX_ATTRIBUTE_DEPTH = 64, 512  # the specification needs about ten
+TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels ({MAX_ATTRIBUTE_DEPTH} in attributes)"
+REASONS: dict[type, str] = {RecursionError: TOO_DEEP, UnicodeEncodeError: "a string holds half of a surrogate pair, so it is no text"}
+OPAQUE = ("attributes", "metadata")  # they have a depth of their own: what users put there, and the members of consolidated metadata
+MAX_INTEGER = (1 << 63) - 1
+_NESTS: tuple[type, ...] = (dict, list)
 
 
 def is_object(value: JSON) -> TypeGuard[Document]:
+    """Whether `value` is a JSON object."""
     return isinstance(value, dict)
 
 
 def is_list(value: JSON) -> TypeGuard[list[Any]]:
+    """Whether `value` is a JSON array."""
     return isinstance(value, list)
 
 
@@ -43,62 +41,81 @@ def parse(data: bytes | bytearray | memoryview, key: str, *, lenient: bool = Fal
     limits.check("metadata", len(data), f"the document {key!r}")
     try:
         text = str(data, "utf-8")
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_constant if lenient else _refuse_constant)
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=float if lenient else _refuse_constant)
         if "\\u" in text:
-            _refuse_surrogates(value)
+            json.dumps(value, ensure_ascii=False).encode()
     except MetadataError as error:
         raise error.within(key) from None
-    except RecursionError:
-        raise MetadataError(f"nested too deeply; {MAX_DEPTH} levels are allowed", document=key) from None
-    except ValueError as error:
-        raise MetadataError(f"not valid JSON ({error})", document=key) from error
+    except (RecursionError, ValueError) as error:
+        raise MetadataError(REASONS.get(type(error), f"not valid JSON ({error})"), document=key) from error
     if not is_object(value):
         raise MetadataError("the document must be a JSON object", document=key, field="document", value=type(value).__name__)
-    check_depth(value, key)
+    _check_depth(value, key)
     return value
 
 
 def dump(document: Mapping[str, JSON]) -> bytes:
     """`document` as UTF-8 JSON, indented, with the strict forms only."""
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode()
+    try:
+        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise MetadataError(f"not to be written as JSON ({error}); attributes are text, finite numbers, lists and objects") from error
 
 
-def check_depth(value: JSON, key: str, *, opaque: Iterable[str] = OPAQUE) -> None:
-    """Refuse nesting above `MAX_DEPTH`; attributes may have `MAX_ATTRIBUTE_DEPTH` of their own."""
-    level: list[tuple[JSON, int]] = [(value, MAX_DEPTH)]
-    while level:
-        below: list[tuple[JSON, int]] = []
-        for node, allowed in level:
-            if not allowed:
-                raise MetadataError(f"nested deeper than {MAX_DEPTH} levels ({MAX_ATTRIBUTE_DEPTH} in attributes)", document=key)
-            if is_object(node):
-                for name, child in node.items():
-                    if isinstance(child, (dict, list)):
-                        below.append((child, MAX_ATTRIBUTE_DEPTH if name in opaque and allowed <= MAX_DEPTH else allowed - 1))
-            else:
-                below.extend((child, allowed - 1) for child in node if isinstance(child, (dict, list)))
-        level = below
+def named(spec: JSON, field: str, *more: str) -> tuple[str, Document]:
+    """Name and configuration of an extension point: an object, or since 3.1 a bare name. `more` are other keys it may have."""
+    if isinstance(spec, str):
+        return spec, {}
+    if not is_object(spec) or not isinstance(spec.get("name"), str):
+        raise MetadataError("a name is needed, or an object with a name", field=field, value=spec)
+    allowed = ("name", "configuration", *more)
+    if unknown := sorted(set(spec) - set(allowed)):
+        raise MetadataError(f"only {', '.join(allowed)} are allowed", field=field, value=unknown)
+    configuration = spec.get("configuration", {})
+    if not is_object(configuration):
+        raise MetadataError("a configuration is an object", field=f"{field}.configuration", value=configuration)
+    return spec["name"], configuration
+
+
+def integers(value: JSON, field: str, *, least: int, length: int | None = None) -> tuple[int, ...]:
+    """`value` as a tuple of integers of at least `least`; booleans and `4.0` are not integers."""
+    if not is_list(value) or not all(type(item) is int and least <= item <= MAX_INTEGER for item in value):
+        raise MetadataError(f"a list of integers from {least} to {MAX_INTEGER} is needed", field=field, value=value)
+    if length is not None and len(value) != length:
+        raise MetadataError(f"one entry per dimension is needed ({length})", field=field, value=value)
+    return tuple(value)
+
+
+def one_of(value: JSON, field: str, *allowed: JSON) -> Any:
+    """`value`, which is one of `allowed`, type included: `3.0` is not 3, and 1 is not true."""
+    if not any(type(value) is type(choice) and value == choice for choice in allowed):
+        raise MetadataError(f"must be {' or '.join(map(repr, allowed))}", field=field, value=value)
+    return value
+
+
+def _check_depth(document: Document, key: str) -> None:
+    """Refuse nesting above `MAX_DEPTH`; attributes have `MAX_ATTRIBUTE_DEPTH` of their own."""
+    waiting: list[tuple[JSON, int, int]] = [(document, 1, MAX_ATTRIBUTE_DEPTH if key.endswith(".zattrs") else MAX_DEPTH)]
+    while waiting:
+        node, depth, most = waiting.pop()
+        if depth > most:
+            raise MetadataError(TOO_DEEP, document=key)
+        if is_object(node):
+            for name, child in node.items():
+                if isinstance(child, _NESTS):
+                    opaque = name in OPAQUE and most == MAX_DEPTH
+                    waiting.append((child, 1, MAX_ATTRIBUTE_DEPTH) if opaque else (child, depth + 1, most))
+        else:
+            waiting.extend([(child, depth + 1, most) for child in node if isinstance(child, _NESTS)])
 
 
 def _unique(pairs: list[tuple[str, JSON]]) -> Document:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise MetadataError("each key may stand once in an object", field=repeated, value=f"{names.count(repeated)} times")
+        repeated, times = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise MetadataError("each key may stand once in an object", field=repeated, value=f"{times} times")
     return found
 
 
 def _refuse_constant(token: str) -> float:
     raise MetadataError(f"the bare token {token} is not JSON; open with lenient=True to accept it")
-
-
-def _constant(token: str) -> float:
-    return {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}[token]
-
-
-def _refuse_surrogates(value: JSON) -> None:
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise MetadataError("a string holds half of a surrogate pair, which is not Unicode text") from None

@@ -3,42 +3,30 @@
 Arrays are presented in the machine's own byte order; the order in which they are stored belongs to the `bytes` codec.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from azarr.document import JSON, Document, is_list, is_object
+from azarr.document import JSON, Document, is_list, is_object, named, one_of
 from azarr.errors import MetadataError, UnknownDataType
-
-__all__ = ["BYTES", "OBJECT", "STRING", "DataType", "NumPyDType", "from_json", "from_numpy", "native"]
 
 NumPyDType: TypeAlias = np.dtype[Any]
 
-NUMBERS: dict[str, NumPyDType] = {
-    "bool": np.dtype("?"),
-    **{f"{kind}{bits}": np.dtype(f"{kind}{bits}") for kind in ("int", "uint") for bits in (8, 16, 32, 64)},
-    **{f"float{bits}": np.dtype(f"float{bits}") for bits in (16, 32, 64)},
-    **{f"complex{bits}": np.dtype(f"complex{bits}") for bits in (64, 128)},
-}
-"""Core data types of the v3 specification. EXTENSION_POINT: names of registered extensions join here."""
-ALIASES = {"complex_float32": "complex64", "complex_float64": "complex128"}
-LENGTHS = {"fixed_length_utf32": ("U", 4), "null_terminated_bytes": ("S", 1), "raw_bytes": ("V", 1)}
-"""Extension name -> NumPy kind and bytes a unit of it takes; all have the configuration `length_bytes`."""
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+NUMBERS = ("bool", *INTEGERS, "float16", "float32", "float64", "complex64", "complex128")  # NumPy calls them the same
+ALIASES = {"complex_float32": "complex64", "complex_float64": "complex128", "structured": "struct"}
+LENGTHS = {"fixed_length_utf32": ("U", 4), "null_terminated_bytes": ("S", 1), "raw_bytes": ("V", 1)}  # NumPy's kind, and bytes of a unit
 TIMES = {"numpy.datetime64": "M", "numpy.timedelta64": "m"}
+NAMES = {kind: name for name, (kind, _) in LENGTHS.items()} | {kind: name for name, kind in TIMES.items()}
 UNITS = ("Y", "M", "W", "D", "h", "m", "s", "ms", "us", "μs", "ns", "ps", "fs", "as", "generic")
 MAX_ITEMSIZE = (1 << 31) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class DataType:
-    """A Zarr data type: how the document spells it, and what NumPy makes of it.
-
-    `fixed`: every value takes `numpy.itemsize` bytes; strings, bytes and objects vary.
-    """
+    """A Zarr data type: how the document spells it, and what NumPy makes of it."""
 
     spec: JSON
     numpy: NumPyDType
@@ -46,17 +34,18 @@ class DataType:
 
     @property
     def name(self) -> str:
+        """The name alone, without a configuration."""
         return self.spec if isinstance(self.spec, str) else self.spec["name"]
 
     @property
     def fixed(self) -> bool:
+        """Whether every value takes `numpy.itemsize` bytes; strings, bytes and objects vary."""
         return self.kind == "fixed"
 
 
-STRING = DataType("string", np.dtypes.StringDType(), "string")
+STRING = DataType("string", np.dtype("T"), "string")
 BYTES = DataType("variable_length_bytes", np.dtype(object), "bytes")
-OBJECT = DataType("object", np.dtype(object), "object")
-"""Python objects of a v2 array, made by an object codec such as `json2`; v3 has no such type."""
+OBJECT = DataType("object", np.dtype(object), "object")  # of v2 alone, made by an object codec such as `json2`
 VARIABLE = {"string": STRING, "variable_length_bytes": BYTES, "bytes": DataType("bytes", np.dtype(object), "bytes")}
 
 
@@ -66,40 +55,32 @@ def native(dtype: NumPyDType) -> NumPyDType:
 
 
 def from_json(spec: JSON, field: str = "data_type") -> DataType:
-    """The data type that a v3 document spells as `spec`: a name, or an object with `name` and `configuration`."""
-    name, configuration = _named(spec, field)
-    if name in NUMBERS or name in ALIASES:
-        return DataType(spec, NUMBERS[ALIASES.get(name, name)])
+    """The data type that a v3 document spells as `spec`. EXTENSION_POINT: registered data types."""
+    given, configuration = named(spec, field)
+    name = ALIASES.get(given, given)
     if name in VARIABLE:
         return VARIABLE[name]
-    if bits := re.fullmatch(r"r([1-9]\d{0,8})", name):
-        if int(bits[1]) % 8:
-            raise MetadataError("raw bits come in multiples of 8", field=field, value=spec)
-        return DataType(spec, np.dtype(f"V{int(bits[1]) // 8}"))
+    if name in NUMBERS:
+        return DataType(spec, np.dtype(name))
+    if re.fullmatch(r"r[1-9]\d{0,8}", name) and int(name[1:]) % 8 == 0:
+        return DataType(spec, np.dtype(f"V{int(name[1:]) // 8}"))
     if name in LENGTHS:
-        return DataType(spec, _sized(name, configuration.get("length_bytes"), field))
+        kind, unit = LENGTHS[name]
+        return DataType(spec, np.dtype(f"{kind}{_positive(configuration, 'length_bytes', field, unit) // unit}"))
     if name in TIMES:
-        return DataType(spec, _time(name, configuration, field))
-    if name in ("struct", "structured"):
+        unit = one_of(configuration.get("unit"), f"{field}.unit", *UNITS)
+        scale = _positive({"scale_factor": 1, **configuration}, "scale_factor", field)
+        return DataType(spec, np.dtype(f"{TIMES[name]}8" if unit == "generic" else f"{TIMES[name]}8[{scale}{unit}]"))
+    if name == "struct":
         return DataType(spec, _struct(configuration.get("fields"), field))
-    raise UnknownDataType("azarr does not know this data type", field=field, value=spec)
-
-
-def _named(spec: JSON, field: str) -> tuple[str, Document]:
-    if isinstance(spec, str):
-        return spec, {}
-    if is_object(spec) and isinstance(spec.get("name"), str) and not set(spec) - {"name", "configuration"}:
-        configuration = spec.get("configuration", {})
-        if is_object(configuration):
-            return spec["name"], configuration
-    raise MetadataError("a data type is a name, or an object with a name and a configuration", field=field, value=spec)
+    raise UnknownDataType("a data type that azarr knows is needed (of raw bits, a multiple of 8)", field=field, value=spec)
 
 
 def from_numpy(dtype: Any) -> DataType:
     """The data type for what NumPy takes as a dtype, for arrays to be created; also v3 names and `DataType` itself."""
     if isinstance(dtype, DataType):
         return dtype
-    if is_object(dtype) or (isinstance(dtype, str) and (dtype in VARIABLE or dtype in NUMBERS or re.fullmatch(r"r\d+", dtype))):
+    if is_object(dtype) or (isinstance(dtype, str) and (dtype in VARIABLE or re.fullmatch(r"r\d+", dtype))):
         return from_json(dtype)
     if dtype is str or isinstance(dtype, np.dtypes.StringDType):
         return STRING
@@ -115,52 +96,37 @@ def _spec(dtype: NumPyDType) -> JSON:
     if dtype.names is not None:
         fields = [{"name": name, "data_type": _spec(dtype[name])} for name in dtype.names]
         return {"name": "struct", "configuration": {"fields": fields}}
+    if not dtype.itemsize:
+        raise MetadataError("a length is needed, such as 'U10'; str and bytes are of any length", field="data_type", value=str(dtype))
     if dtype.kind in "Mm":
         unit, scale = np.datetime_data(dtype)
-        name = {kind: name for name, kind in TIMES.items()}[dtype.kind]
-        return {"name": name, "configuration": {"unit": unit, "scale_factor": scale}}
-    for name, (kind, _) in LENGTHS.items():
-        if dtype.kind == kind:
-            return {"name": name, "configuration": {"length_bytes": dtype.itemsize}}
+        return {"name": NAMES[dtype.kind], "configuration": {"unit": unit, "scale_factor": scale}}
+    if dtype.kind in NAMES:
+        return {"name": NAMES[dtype.kind], "configuration": {"length_bytes": dtype.itemsize}}
     if dtype.name not in NUMBERS:
         raise UnknownDataType("no Zarr data type for this NumPy dtype", field="data_type", value=str(dtype))
     return dtype.name
 
 
-def _sized(name: str, length: JSON, field: str) -> NumPyDType:
-    kind, unit = LENGTHS[name]
-    if type(length) is not int or not 0 <= length <= MAX_ITEMSIZE or length % unit:
-        raise MetadataError(f"length_bytes of {name} is a multiple of {unit}", field=f"{field}.length_bytes", value=length)
-    return np.dtype(f"{kind}{length // unit}")
-
-
-def _time(name: str, configuration: dict[str, Any], field: str) -> NumPyDType:
-    unit, scale = configuration.get("unit"), configuration.get("scale_factor", 1)
-    if unit not in UNITS:
-        raise MetadataError(f"the unit is one of {', '.join(UNITS)}", field=f"{field}.unit", value=unit)
-    if type(scale) is not int or not 0 < scale <= MAX_ITEMSIZE:
-        raise MetadataError("scale_factor is a positive 31-bit integer", field=f"{field}.scale_factor", value=scale)
-    return np.dtype(TIMES[name] + "8" + ("" if unit == "generic" else f"[{scale}{unit}]"))
+def _positive(configuration: Document, name: str, field: str, unit: int = 1) -> int:
+    value = configuration.get(name)
+    if type(value) is not int or not 0 < value <= MAX_ITEMSIZE or value % unit:
+        what = "integer" if unit == 1 else f"multiple of {unit}"
+        raise MetadataError(f"a positive {what} is needed, at most {MAX_ITEMSIZE}", field=f"{field}.{name}", value=value)
+    return value
 
 
 def _struct(fields: JSON, field: str) -> NumPyDType:
     """Fields are objects (`struct`) or pairs (`structured`, as zarr-python wrote before the registry had `struct`)."""
     if not is_list(fields) or not fields:
         raise MetadataError("a struct has a list of fields, at least one", field=f"{field}.fields", value=fields)
-    parts: list[tuple[str, NumPyDType]] = []
+    parts: dict[str, NumPyDType] = {}
     for entry in fields:
-        if is_object(entry):
-            name, spec = entry.get("name"), entry.get("data_type")
-        elif is_list(entry) and len(entry) == 2:
-            name, spec = entry
-        else:
-            raise MetadataError("a field is an object, or a pair of name and data type", field=f"{field}.fields", value=entry)
-        if not isinstance(name, str) or not name:
-            raise MetadataError("a field has a name", field=f"{field}.fields", value=entry)
-        inner = from_json(spec, f"{field}.{name}")
+        pair = [entry.get("name"), entry.get("data_type")] if is_object(entry) else entry
+        if not is_list(pair) or len(pair) != 2 or not isinstance(pair[0], str) or pair[0] in ("", *parts):
+            raise MetadataError("a field has a name of its own, and a data type", field=f"{field}.fields", value=entry)
+        inner = from_json(pair[1], f"{field}.{pair[0]}")
         if not inner.fixed:
-            raise MetadataError("fields of a struct have a fixed size", field=f"{field}.{name}", value=spec)
-        parts.append((name, inner.numpy))
-    if len({name for name, _ in parts}) != len(parts):
-        raise MetadataError("field names differ from each other", field=f"{field}.fields", value=[name for name, _ in parts])
-    return np.dtype(parts)
+            raise MetadataError("fields of a struct have a fixed size", field=f"{field}.{pair[0]}", value=pair[1])
+        parts[pair[0]] = inner.numpy
+    return np.dtype(list(parts.items()))

@@ -1,70 +1,29 @@
 """Every exception azarr raises on purpose. Knows nothing else of azarr.
 
     AzarrError
-    ├── MetadataError (ValueError)        a document that breaks the specification: document, field, value
-    │   ├── UnknownCodec                  a codec this version does not know
-    │   └── UnknownDataType               a data type this version does not know
-    ├── MissingPackage (ImportError)      an optional package is not installed: codec and install line
-    ├── NodeNotFound (FileNotFoundError)  no array or group at that path
-    ├── NotAnArray, NotAGroup (TypeError) the other kind of node is there
-    ├── NodeExists (FileExistsError)      creating would replace a node
-    ├── InvalidKey (ValueError)           a key or path that would leave the store
-    ├── SelectionError (IndexError)       a selection that does not fit the array
-    ├── LimitExceeded (ValueError)        a size above a limit, found before allocating
-    ├── ReadOnly (PermissionError)        a write through a handle opened to read
-    ├── PartialChunkWrite (ValueError)    a write that does not cover whole chunks
-    └── StoreError (OSError)              bytes could not be obtained or are not what they should be
-        ├── TransportError                the store did not answer, or answered with an error
-        ├── ObjectChanged                 the object was replaced or deleted during a read
-        └── CorruptData (ValueError)      obtained, but wrong
-            ├── ChunkDecodeError          a chunk that does not decode to its exact size
-            ├── ChecksumError             a checksum that does not match
-            └── ShardIndexError           a shard index that points outside its object
+    ├── MetadataError (ValueError): UnknownCodec, UnknownDataType
+    ├── MissingPackage (ImportError), NodeNotFound (FileNotFoundError), NodeExists (FileExistsError), NotAnArray, NotAGroup (TypeError)
+    ├── InvalidKey, LimitExceeded, PartialChunkWrite (ValueError), SelectionError (IndexError), ReadOnly (PermissionError)
+    └── StoreError (OSError)
+        ├── TransportError, ObjectChanged
+        └── CorruptData (ValueError): ChunkDecodeError, ChecksumError, ShardIndexError
 
 Each says what, where, and what to do now, and carries the same as attributes.
 """
 
-from __future__ import annotations
-
 import re
-from typing import Any
+from typing import Any, Self
 
-__all__ = [
-    "AzarrError",
-    "ChecksumError",
-    "ChunkDecodeError",
-    "CorruptData",
-    "InvalidKey",
-    "LegacyWarning",
-    "LimitExceeded",
-    "MetadataError",
-    "MissingPackage",
-    "NodeExists",
-    "NodeNotFound",
-    "NotAGroup",
-    "NotAnArray",
-    "ObjectChanged",
-    "PartialChunkWrite",
-    "ReadOnly",
-    "SelectionError",
-    "ShardIndexError",
-    "StoreError",
-    "TransportError",
-    "UnknownCodec",
-    "UnknownDataType",
-    "redact",
-]
-
-class LegacyWarning(UserWarning):
-    """A document has a form that old writers left behind; it was read as they meant it."""
-
-
-_SECRETS = re.compile(r"(?<=://)[^/@\s]+@|(?<=\?)[^\s#'\")>]+")
+SECRETS = re.compile(r"(?<=://)[^/\s]+@|(?<=\?)[^\s#'\")>]+")
 
 
 def redact(text: str) -> str:
     """`text` with user names, passwords and query strings of URLs replaced by `***`."""
-    return _SECRETS.sub(lambda match: "***@" if match[0].endswith("@") else "***", text)
+    return SECRETS.sub(lambda match: "***@" if match[0].endswith("@") else "***", text)
+
+
+class LegacyWarning(UserWarning):
+    """A document has a form that old writers left behind; it was read as they meant it."""
 
 
 class AzarrError(Exception):
@@ -75,18 +34,14 @@ class AzarrError(Exception):
 
 
 class MetadataError(AzarrError, ValueError):
-    """A metadata document breaks the specification.
-
-    `document` is the key of the document, `field` the path inside it, `value` what stands there.
-    """
+    """A metadata document breaks the specification: the key of the document, the field inside it, and the value that stands there."""
 
     def __init__(self, reason: str, *, field: str = "", value: Any = None, document: str = "") -> None:
         self.reason, self.field, self.value, self.document = reason, field, value, document
-        where = f"{document or 'metadata'}{': ' + field if field else ''}"
-        shown = f", not {_short(value)}" if field else ""
-        super().__init__(f"{where}: {reason}{shown}")
+        shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:77] + "..."
+        super().__init__(f"{document or 'metadata'}: " + (f"{field}: {reason}, not {shown}" if field else reason))
 
-    def within(self, document: str) -> MetadataError:
+    def within(self, document: str) -> Self:
         """The same error, naming the document it came from."""
         return self if self.document else type(self)(self.reason, field=self.field, value=self.value, document=document)
 
@@ -148,24 +103,19 @@ class PartialChunkWrite(AzarrError, ValueError):
 
 
 class StoreError(AzarrError, OSError):
-    """A store did not give what it was asked for."""
+    """A store did not give what it was asked for. `status` is the HTTP status, if there was one."""
 
-    def __init__(self, reason: str, *, store: str = "", key: str = "") -> None:
-        self.reason, self.store, self.key = reason, redact(store), key
-        where = f"{key!r} of {store}: " if store else f"{key!r}: " if key else ""
-        super().__init__(f"{where}{reason}")
+    def __init__(self, reason: str, *, store: str = "", key: str = "", status: int | None = None) -> None:
+        self.reason, self.store, self.key, self.status = reason, redact(store), key, status
+        super().__init__((f"{key!r} of {store}: " if store else f"{key!r}: " if key else "") + reason)
 
-    def within(self, store: str, key: str) -> StoreError:
+    def within(self, store: str, key: str) -> Self:
         """The same error, naming the store and key it came from."""
-        return self if self.store else type(self)(self.reason, store=store, key=key)
+        return self if self.store else type(self)(self.reason, store=store, key=key, status=self.status)
 
 
 class TransportError(StoreError):
-    """The store could not be reached, or answered with an error. `status` is the HTTP status, if there was one."""
-
-    def __init__(self, reason: str, *, store: str = "", key: str = "", status: int | None = None) -> None:
-        self.status = status
-        super().__init__(reason, store=store, key=key)
+    """The store could not be reached, or answered with an error."""
 
 
 class ObjectChanged(StoreError):
@@ -186,8 +136,3 @@ class ChecksumError(CorruptData):
 
 class ShardIndexError(CorruptData):
     """The index of a shard is damaged, or points outside the shard."""
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

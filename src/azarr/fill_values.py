@@ -3,10 +3,8 @@
 A fill value is held as a zero-dimensional array of the data type, because assigning such an array keeps NaN payloads.
 """
 
-from __future__ import annotations
-
 import base64
-import binascii
+import json
 import math
 import re
 import warnings
@@ -17,237 +15,172 @@ import numpy as np
 import numpy.typing as npt
 
 from azarr.document import JSON, is_list, is_object
-from azarr.dtypes import DataType, NumPyDType
+from azarr.dtypes import DataType, NumPyDType, native
 from azarr.errors import LegacyWarning, MetadataError
 
-__all__ = ["Fill", "default", "from_json", "from_value", "to_json"]
-
 Fill: TypeAlias = npt.NDArray[Any]
-
-SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-FIELD = "fill_value"
 
 
 def default(dtype: DataType) -> Fill:
     """The zero of `dtype`: 0, false, the empty string, NaT for times."""
-    if dtype.kind == "bytes":
-        return _scalar(b"", dtype.numpy)
-    if dtype.kind == "object":
-        return _scalar(0, dtype.numpy)
-    return np.zeros((), dtype.numpy)
+    zero = {"bytes": b"", "M": "NaT", "m": "NaT"}.get(_kind(dtype))
+    return np.zeros((), dtype.numpy) if zero is None else np.array(zero, dtype.numpy)
 
 
 def from_json(value: JSON, dtype: DataType, *, lenient: bool = False, v2: bool = False) -> Fill:
     """The fill value that a document spells as `value`.
 
-    `v2` adds the forms of that format (base64 for fixed bytes and structured types, `null` for undefined contents) and,
-    with a `LegacyWarning` unless `lenient`, the forms that old writers left behind. `lenient` also takes `1.0` for integers.
+    `v2` adds `null` for undefined contents and, with a `LegacyWarning`, the forms that old writers left behind, such as `1.0` for an
+    integer; `lenient` adds those forms without a warning.
     """
     if v2 and value is None:
         return default(dtype)
-    if dtype.kind == "string":
-        if isinstance(value, str):
-            return np.array(value, dtype.numpy)
-    elif dtype.kind == "bytes":
-        if isinstance(value, str):
-            return _scalar(_base64(value), dtype.numpy)
-        if is_list(value) and all(type(item) is int and 0 <= item < 256 for item in value):
-            return _scalar(bytes(value), dtype.numpy)
-    elif dtype.kind == "object":
-        return _scalar(value, dtype.numpy)
-    else:
-        return _fixed(value, dtype.numpy, lenient=lenient, v2=v2)
-    if v2 and _legacy(value in (0, False) and value is not True, "0 as the fill value of strings", lenient):
-        return default(dtype)
-    raise MetadataError(f"not a fill value of {dtype.name}", field=FIELD, value=value)
+    kind = _kind(dtype)
+    found = _read(kind, value, dtype.numpy)
+    if found is None and (v2 or lenient):
+        empty = kind in ("T", "U", "S", "V", "bytes") and value in (0, False)
+        found = default(dtype) if empty else _read(kind, value, dtype.numpy, legacy=True)
+        if found is not None and not lenient:
+            warnings.warn(f"the fill value {value!r} of {dtype.name} is a form that old writers left behind", LegacyWarning, stacklevel=2)
+    if found is None:
+        raise MetadataError(f"a fill value of {dtype.name} is {FORMS[kind][2]}", field="fill_value", value=value)
+    return found
 
 
 def from_value(value: Any, dtype: DataType) -> Fill:
     """The fill value that `value`, of Python or NumPy, means; NaN payloads of NumPy scalars of this data type are kept."""
-    if dtype.kind == "string":
-        return np.array(str(value), dtype.numpy)
-    if not dtype.fixed:
-        return _scalar(value, dtype.numpy)
+    kind = _kind(dtype)
+    wraps = not hasattr(value, "dtype") or value.dtype.kind in "iu"  # integers of NumPy wrap around, which is seen below
     try:
-        found = np.array(value).astype(dtype.numpy, casting="same_kind") if isinstance(value, np.generic) else np.array(value, dtype.numpy)
-        return found.reshape(())
+        if not dtype.fixed:
+            return _object(str(value) if kind == "T" else _exactly(value, bytes, np.bytes_) if kind == "bytes" else value, dtype.numpy)
+        found = np.array(value, dtype.numpy) if wraps else np.asarray(value).astype(dtype.numpy, casting="same_kind")
+        whole = np.asarray(value, kind) if kind in "SU" else value
+        if found.ndim or (kind in "biuSU" and found != whole):
+            raise ValueError(f"it would become {found}")
     except (TypeError, ValueError, OverflowError) as error:
-        raise MetadataError(f"not a fill value of {dtype.name} ({error})", field=FIELD, value=value) from error
+        raise MetadataError(f"a fill value of {dtype.name} is needed ({error})", field="fill_value", value=value) from error
+    return found
 
 
 def to_json(fill: Fill, dtype: DataType, *, v2: bool = False) -> JSON:
     """The strict JSON form of `fill`."""
-    if dtype.kind == "bytes":
-        return base64.b64encode(fill[()]).decode()
-    if not dtype.fixed:
-        return fill[()]
     if not v2 and re.fullmatch(r"r\d+", dtype.name):
         return list(fill.tobytes())
-    return _WRITERS[dtype.numpy.kind](fill, v2)
+    stored = fill if fill.dtype.names is not None else fill.astype(native(fill.dtype), copy=False)  # v2: base64 of a struct is as stored
+    return FORMS[_kind(dtype)][1](stored, v2)
 
 
-def _fixed(value: JSON, dtype: NumPyDType, *, lenient: bool, v2: bool) -> Fill:
-    if v2 and dtype.kind in "SUV" and _legacy(type(value) is int and value == 0, "0 as the fill value of strings or structs", lenient):
-        return np.zeros((), dtype)
-    found = _READERS[dtype.kind](value, dtype, lenient, v2)
-    if found is None:
-        raise MetadataError(f"not a fill value of {dtype}", field=FIELD, value=value)
-    return found
+def _kind(dtype: DataType) -> str:
+    return "bytes" if dtype.kind == "bytes" else dtype.numpy.kind
 
 
-def _bool(value: JSON, dtype: NumPyDType, lenient: bool, v2: bool) -> Fill | None:
-    if isinstance(value, bool) or (v2 and value in (0, 1) and _legacy(True, "a number as the fill value of bool", lenient)):
-        return np.array(bool(value), dtype)
-    return None
-
-
-def _integer(value: JSON, dtype: NumPyDType, lenient: bool, v2: bool) -> Fill | None:
-    """The spec: "an integer JSON number with no fraction or exponent part", in range."""
-    if isinstance(value, float) and value.is_integer() and (lenient or (v2 and _legacy(True, f"{value} for an integer", lenient))):
-        value = int(value)
-    if v2 and isinstance(value, bool) and _legacy(True, f"{value} for an integer", lenient):
-        value = int(value)
-    bounds = np.iinfo(dtype)
-    return np.array(value, dtype) if type(value) is int and bounds.min <= value <= bounds.max else None
-
-
-def _float(value: JSON, dtype: NumPyDType, lenient: bool, v2: bool) -> Fill | None:
-    if isinstance(value, str):
-        if re.fullmatch(rf"0x[0-9a-fA-F]{{{dtype.itemsize * 2}}}", value):
-            return _bits(value, dtype)
-        if value in SPECIAL:
-            return np.array(SPECIAL[value], dtype)
-        try:
-            return np.array(float(value), dtype) if v2 and _legacy(True, f"the string {value!r} for a float", lenient) else None
-        except ValueError:
-            return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+def _read(kind: str, value: JSON, dtype: NumPyDType, *, legacy: bool = False) -> Fill | None:
+    try:
+        return FORMS[kind][0](_modern(value, dtype) if legacy else value, dtype)
+    except (KeyError, OverflowError, TypeError, ValueError):
         return None
+
+
+def _modern(value: JSON, dtype: NumPyDType) -> JSON:
+    """What old writers meant by `value`, in the form that the specification has."""
+    if is_object(value):
+        return {name: _modern(item, dtype[name]) for name, item in value.items()}
+    if dtype.kind == "b" and value in (0, 1):
+        return bool(value)
+    if dtype.kind in "iuMm" and (isinstance(value, bool) or (isinstance(value, float) and value.is_integer())):
+        return int(value)
+    if dtype.kind == "f" and isinstance(value, str):
+        return float(value)
+    if dtype.kind == "c":
+        return [_modern(part, np.dtype("f8")) for part in (value if is_list(value) else [value, 0])]
+    return value
+
+
+def _exactly(value: JSON, *types: type) -> Any:
+    """`value`, which has one of these types itself: `true` is not an integer."""
+    if type(value) not in types:
+        raise TypeError(value)
+    return value
+
+
+def _float(value: JSON, dtype: NumPyDType) -> Fill:
+    """A number, its name, or any bit pattern: "0x..." with the most significant digit first."""
+    if isinstance(value, str) and re.fullmatch(rf"0x[0-9a-fA-F]{{{dtype.itemsize * 2}}}", value):
+        return np.array(int(value, 16), f"u{dtype.itemsize}").view(dtype)
+    if value not in ("NaN", "Infinity", "-Infinity"):
+        _exactly(value, int, float)
     with np.errstate(over="ignore"):
         return np.array(float(value), dtype)
 
 
-def _bits(value: str, dtype: NumPyDType) -> Fill:
-    """Any bit pattern: "0x..." with the most significant digit first. Swapping bytes, not converting, keeps payloads."""
-    unsigned = np.array(int(value, 16), f"u{dtype.itemsize}")
-    return unsigned.view(dtype)
-
-
-def _complex(value: JSON, dtype: NumPyDType, lenient: bool, v2: bool) -> Fill | None:
+def _complex(value: JSON, dtype: NumPyDType) -> Fill:
+    real, imaginary = _exactly(value, list)
     part = np.dtype(f"f{dtype.itemsize // 2}")
-    if v2 and not is_list(value):
-        value = [value, 0]
-    if not is_list(value) or len(value) != 2:
-        return None
-    real, imaginary = (_float(item, part, lenient, v2) for item in value)
-    if real is None or imaginary is None:
-        return None
-    return np.array([real, imaginary], part).view(dtype).reshape(())
+    return np.array([_float(real, part), _float(imaginary, part)], part).view(dtype).reshape(())
 
 
-def _time(value: JSON, dtype: NumPyDType, lenient: bool, v2: bool) -> Fill | None:
-    if value == "NaT":
-        return np.array("NaT", dtype)
-    found = _integer(value, np.dtype("i8"), lenient, v2)
-    return None if found is None else found.view(dtype)
+def _time(value: JSON, dtype: NumPyDType) -> Fill:
+    return np.array("NaT", dtype) if value == "NaT" else np.array(_exactly(value, int), "i8").view(dtype)
 
 
-def _text(value: JSON, dtype: NumPyDType, lenient: bool, v2: bool) -> Fill | None:
-    return np.array(value, dtype) if isinstance(value, str) and len(value) * 4 <= dtype.itemsize else None
+def _text(value: JSON, dtype: NumPyDType) -> Fill:
+    if dtype.kind == "U" and len(_exactly(value, str)) * 4 > dtype.itemsize:
+        raise ValueError(value)
+    return np.array(_exactly(value, str), dtype)
 
 
-def _bytes(value: JSON, dtype: NumPyDType, lenient: bool, v2: bool) -> Fill | None:
-    """Base64 (v2, and zarr-python's v3 types), or an array of byte values (`r*`); a struct field by field."""
-    if dtype.names is not None and is_object(value):
-        return _struct(value, dtype, lenient)
-    if isinstance(value, str):
-        raw = _base64(value)
-    elif is_list(value) and all(type(item) is int and 0 <= item < 256 for item in value):
-        raw = bytes(value)
-    else:
-        return None
-    if len(raw) != dtype.itemsize and (dtype.kind == "V" or len(raw) > dtype.itemsize):
-        return None
-    return np.frombuffer(raw.ljust(dtype.itemsize, b"\0"), dtype).reshape(()) if dtype.itemsize else np.zeros((), dtype)
+def _void(value: JSON, dtype: NumPyDType) -> Fill:
+    """Base64 (v2, and zarr-python's v3 types), or a list of byte values (`r*`); a struct also field by field."""
+    if is_object(value):
+        found = np.zeros((), dtype)
+        if set(value) != set(dtype.names or ()):
+            raise KeyError(*value)
+        for name in value:
+            found[name] = FORMS[dtype[name].kind][0](value[name], native(dtype[name]))
+        return found
+    raw = base64.b64decode(value, validate=True) if isinstance(value, str) else bytes(_exactly(item, int) for item in _exactly(value, list))
+    if (dtype.kind == "V" and len(raw) != dtype.itemsize) or (dtype.kind == "S" and len(raw) > dtype.itemsize):
+        raise ValueError(value)
+    return np.ndarray((), dtype, raw) if dtype.kind == "V" else np.array(raw, dtype)
 
 
-def _struct(value: dict[str, Any], dtype: NumPyDType, lenient: bool) -> Fill | None:
-    names = dtype.names or ()
-    if set(value) != set(names):
-        return None
-    found = np.zeros((), dtype)
-    for name in names:
-        found[name] = _fixed(value[name], dtype[name], lenient=lenient, v2=False)
-    return found
-
-
-_READERS: dict[str, Callable[[JSON, NumPyDType, bool, bool], Fill | None]] = {
-    "b": _bool,
-    "i": _integer,
-    "u": _integer,
-    "f": _float,
-    "c": _complex,
-    "M": _time,
-    "m": _time,
-    "U": _text,
-    "S": _bytes,
-    "V": _bytes,
-}
-
-
-def _float_json(fill: Fill, v2: bool) -> JSON:
-    value = float(fill)
-    if math.isnan(value):
-        bits, quiet = fill.tobytes(), np.array(math.nan, fill.dtype).tobytes()
-        return "NaN" if v2 or bits == quiet else f"0x{int(fill.view(f'u{fill.dtype.itemsize}')):0{fill.dtype.itemsize * 2}x}"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    return value
-
-
-def _complex_json(fill: Fill, v2: bool) -> JSON:
-    part = fill.reshape(1).view(f"f{fill.dtype.itemsize // 2}")
-    return [_float_json(part[i : i + 1].reshape(()), v2) for i in (0, 1)]
-
-
-def _void_json(fill: Fill, v2: bool) -> JSON:
-    if fill.dtype.names is not None and not v2:
-        return {name: _WRITERS[fill.dtype[name].kind](np.asarray(fill[name]), v2) for name in fill.dtype.names}
-    return base64.b64encode(fill.tobytes()).decode()
-
-
-def _bytes_json(fill: Fill, v2: bool) -> JSON:
-    return base64.b64encode(fill[()]).decode()
-
-
-_WRITERS: dict[str, Callable[[Fill, bool], JSON]] = {
-    "b": lambda fill, v2: bool(fill),
-    "i": lambda fill, v2: int(fill),
-    "u": lambda fill, v2: int(fill),
-    "f": _float_json,
-    "c": _complex_json,
-    "M": lambda fill, v2: int(fill.view("i8")),
-    "m": lambda fill, v2: int(fill.view("i8")),
-    "U": lambda fill, v2: str(fill),
-    "S": _bytes_json,
-    "V": _void_json,
-}
-
-
-def _base64(value: str) -> bytes:
-    try:
-        return base64.b64decode(value, validate=True)
-    except binascii.Error:
-        raise MetadataError("not valid base64", field=FIELD, value=value) from None
-
-
-def _scalar(value: Any, dtype: NumPyDType) -> Fill:
+def _object(value: Any, dtype: NumPyDType) -> Fill:
     found = np.empty((), dtype)
     found[()] = value
     return found
 
 
-def _legacy(applies: bool, what: str, lenient: bool) -> bool:
-    if applies and not lenient:
-        warnings.warn(f"{what}: a form that old writers left behind, read as they meant it", LegacyWarning, stacklevel=2)
-    return applies
+def _float_json(fill: Fill, v2: bool) -> JSON:
+    value, size = float(fill), fill.dtype.itemsize
+    if math.isnan(value) and not v2 and fill.tobytes() != np.array(math.nan, fill.dtype).tobytes():
+        return f"{int(fill.view(f'u{size}')):#0{size * 2 + 2}x}"
+    return value if math.isfinite(value) else json.dumps(value)  # JSON in Python spells these three as Zarr does
+
+
+def _complex_json(fill: Fill, v2: bool) -> JSON:
+    real, imaginary = fill.reshape(1).view(f"f{fill.dtype.itemsize // 2}")
+    return [_float_json(np.asarray(part), v2) for part in (real, imaginary)]
+
+
+def _void_json(fill: Fill, v2: bool) -> JSON:
+    if fill.dtype.names is not None and not v2:
+        return {name: FORMS[fill.dtype[name].kind][1](np.asarray(fill[name]), v2) for name in fill.dtype.names}
+    return base64.b64encode(fill.item() if fill.dtype.kind in "SO" else fill.tobytes()).decode()
+
+
+def _item(fill: Fill, v2: bool) -> JSON:
+    return fill.item()
+
+
+FORMS: dict[str, tuple[Callable[[JSON, NumPyDType], Fill], Callable[[Fill, bool], JSON], str]] = {
+    "b": (lambda value, dtype: np.array(_exactly(value, bool), dtype), _item, "true or false"),
+    **dict.fromkeys("iu", (lambda value, dtype: np.array(_exactly(value, int), dtype), _item, "an integer in its range")),
+    "f": (_float, _float_json, 'a number, "NaN", "Infinity", "-Infinity", or "0x" and its bits'),
+    "c": (_complex, _complex_json, "a list of two numbers"),
+    **dict.fromkeys("Mm", (_time, lambda fill, v2: "NaT" if np.isnat(fill) else int(fill.view("i8")), 'an integer or "NaT"')),
+    **dict.fromkeys("TU", (_text, _item, "text that fits")),
+    **dict.fromkeys(("S", "V", "bytes"), (_void, _void_json, "its bytes in base64 or as a list, or the fields of a struct")),
+    "O": (_object, _item, "any JSON"),
+}
+"""By kind of data type: JSON to fill value (which raises where it is none), fill value to JSON (of v2, or not), and the form in words."""

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 from azarr import _display, _nodes
+from azarr.access import Access
 from azarr.array import Array
-from azarr.context import Context
-from azarr.errors import StoreError
+from azarr.errors import NodeNotFound, StoreError
 from azarr.grid import check_path
-from azarr.metadata import GroupMetadata
+from azarr.metadata import ArrayMetadata, GroupMetadata
 from azarr.ref import Ref
 from azarr.stores.base import Listing
-
-__all__ = ["Group"]
 
 
 class Group:
     """A group in a store. `group["a/b"]` and `group.a` are references, to be awaited; `await group.members()` asks the store."""
 
-    def __init__(self, metadata: GroupMetadata, store: Any, path: str, *, context: Context, mode: str = "r", lenient: bool = False) -> None:
-        self.metadata, self.store, self.path = metadata, store, path
-        self.context, self.mode, self.lenient = context, mode, lenient
-
-    @property
-    def name(self) -> str:
-        """The last part of the path."""
-        return self.path.rpartition("/")[2]
+    def __init__(self, metadata: GroupMetadata, access: Access, path: str) -> None:
+        self.metadata = metadata if access.consolidated is not False else replace(metadata, consolidated=None)
+        self.access, self.store, self.path = replace(access, zarr_format=metadata.zarr_format), access.store, path
+        self._prefix = f"{path}/" if path else ""
 
     @property
     def attrs(self) -> Mapping[str, Any]:
@@ -42,8 +37,7 @@ class Group:
     @property
     def known(self) -> list[str]:
         """Names of members that are known without asking the store: those in consolidated metadata."""
-        consolidated = self.metadata.consolidated or {}
-        return list(dict.fromkeys(path.partition("/")[0] for path in consolidated))
+        return list(dict.fromkeys(path.partition("/")[0] for path in self.metadata.consolidated or {}))
 
     async def keys(self) -> list[str]:
         """Names of the members."""
@@ -54,9 +48,15 @@ class Group:
 
         Errors: `StoreError` where there is no consolidated metadata and the store cannot list, as over plain HTTP.
         """
-        names = await self._names()
-        nodes = await _nodes.open_members(self, names)
-        return {name: _as_node(node, self) for name, node in nodes.items()}
+        if self.metadata.consolidated is not None:
+            found = {self._prefix + name: _nodes.member(self.metadata, name, self._prefix, self.access.lenient) for name in self.known}
+        elif isinstance(self.store, Listing):
+            folders = [name[:-1] async for name in self.store.list_dir(self.path) if name.endswith("/")]
+            found = await _nodes.find_all(self.access, [self._prefix + name for name in folders if _nodes.may_be_node(name)])
+        else:
+            reason = "this store cannot list, and the group has no consolidated metadata; open members by name"
+            raise StoreError(reason, store=repr(self.store), key=self.path)
+        return {path[len(self._prefix) :]: make_node(node, self.access, path) for path, node in found.items() if node is not None}
 
     async def walk(self) -> AsyncIterator[tuple[str, Array | Group]]:
         """Everything below: (path from here, node), a group before its members."""
@@ -68,29 +68,24 @@ class Group:
 
     async def tree(self) -> _display.Tree:
         """A picture of everything below: text by `str`, HTML in a notebook."""
-        return _display.Tree.of(self.path or "/", [item async for item in self.walk()])
-
-    async def _names(self) -> list[str]:
-        if self.metadata.consolidated is not None:
-            return self.known
-        if not isinstance(self.store, Listing):
-            raise StoreError("this store cannot list, and the group has no consolidated metadata; open members by name", store=repr(self.store), key=self.path)
-        return [name[:-1] async for name in self.store.list_dir(self.path) if name.endswith("/") and _nodes.may_be_node(name[:-1])]
+        return _display.tree_of(self.path or "/", [item async for item in self.walk()])
 
     def __getitem__(self, path: str) -> Ref:
         """A reference to a member, or to a node further below; nothing is asked for until it is awaited."""
-        return self._ref(path)
+        return Ref(self._open, check_path(self._prefix + path), "node", repr(self.store))
+
+    async def _open(self, path: str, kind: str) -> Array | Group:
+        if self.metadata.consolidated is None:
+            return make_node(await _nodes.find(self.access, path, kind), self.access, path)
+        found = _nodes.member(self.metadata, path[len(self._prefix) :], self._prefix, self.access.lenient)
+        if found is None:
+            raise NodeNotFound(repr(self.store), path, "it in the consolidated metadata; consolidated=False looks into the store")
+        return make_node(found, self.access, path)
 
     def __getattr__(self, name: str) -> Ref:
         if name.startswith("_"):
             raise AttributeError(name)
-        return self._ref(name)
-
-    def _ref(self, path: str) -> Ref:
-        async def open_node(path: str, kind: str) -> Array | Group:
-            return _as_node((check_path(f"{self.path}/{path}"), await _nodes.find_below(self, path, kind)), self)
-
-        return Ref(open_node, check_path(path), "node", repr(self.store))
+        return self[name]
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *(name for name in self.known if name.isidentifier())]
@@ -114,12 +109,6 @@ class Group:
         return _display.group_html(self)
 
 
-def _as_node(metadata: Any, parent: Group) -> Array | Group:
-    path, found = metadata
-    return make_node(found, parent.store, path, context=parent.context, mode=parent.mode, lenient=parent.lenient)
-
-
-def make_node(metadata: Any, store: Any, path: str, *, context: Context, mode: str, lenient: bool) -> Array | Group:
+def make_node(metadata: ArrayMetadata | GroupMetadata, access: Access, path: str) -> Array | Group:
     """The handle for what a document describes."""
-    kind = Group if isinstance(metadata, GroupMetadata) else Array
-    return kind(metadata, store, path, context=context, mode=mode, lenient=lenient)
+    return Array(metadata, access, path) if isinstance(metadata, ArrayMetadata) else Group(metadata, access, path)

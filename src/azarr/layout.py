@@ -3,10 +3,8 @@
 Where the serializer is `sharding_indexed`, and nothing but transposes stands around it, parts of a shard can be read by themselves.
 """
 
-from __future__ import annotations
-
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,26 +17,33 @@ from azarr.grid import Grid, RegularAxis
 from azarr.limits import DEFAULT_LIMITS, Limits
 from azarr.metadata import ArrayMetadata, without_unknown
 
-__all__ = ["Layout", "compile_layout"]
-
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The chunks of one array. `inner` is the grid of inner chunks, None where there are no shards to look into."""
+    """The chunks of one array. `inner` is the grid of inner chunks, None where there are no shards to look into.
+
+    `permutation` says which axis of the array each axis inside a shard is; transposes stand before the sharding codec if `plain` is false.
+    """
 
     metadata: ArrayMetadata
     limits: Limits
     lenient: bool
     inner: Grid | None
     permutation: tuple[int, ...]
-    """Which axis of the array each axis inside a shard is; the identity unless transposes stand before the sharding codec."""
     pipelines: dict[tuple[int, ...], Pipeline] = field(repr=False)
+    key_format: str
+    """The key of a chunk is `key_format % coords`."""
+    only: Pipeline | None
+    """The chain of every chunk, where all have one shape."""
+    plain: bool
+    """Whether axes inside a shard are in the array's order."""
 
     def pipeline(self, coords: tuple[int, ...]) -> Pipeline:
         """The chain of the chunk (or whole shard) at `coords`."""
-        return self.pipeline_of(self.metadata.grid.chunks or self.metadata.grid.chunk_shape(coords))
+        return self.only or self.pipeline_of(self.metadata.grid.chunk_shape(coords))
 
     def pipeline_of(self, shape: tuple[int, ...]) -> Pipeline:
+        """The chain of chunks of one shape."""
         found = self.pipelines.get(shape)
         if found is None:
             chunk = chunk_of(self.metadata.dtype, shape, self.metadata.fill, self.limits, lenient=self.lenient)
@@ -62,19 +67,19 @@ class Layout:
         return array if self.plain else array.transpose(np.argsort(self.permutation))
 
     @property
-    def plain(self) -> bool:
-        return self.permutation == tuple(range(len(self.permutation)))
-
-    @property
-    def read_shape(self) -> tuple[int, ...] | None:
-        """The shape of what is decoded at a time: inner chunks, or chunks; None where chunks differ."""
-        return self.metadata.grid.chunks if self.inner is None else self.inner.chunks
+    def even(self) -> bool:
+        """Whether all chunks have one shape and a fixed size in bytes, and are objects of the store."""
+        return self.only is not None and self.inner is None and self.metadata.dtype.fixed and self.only.chunk.nbytes > 0
 
     @property
     def read_nbytes(self) -> int:
         """Decoded bytes of one chunk (inner chunk); of the largest, where they differ."""
-        shape = self.read_shape or tuple(_longest(axis) for axis in self.metadata.grid.axes)
-        return max(1, math.prod(shape) * self.metadata.dtype.numpy.itemsize)
+        return self.chunk_nbytes(self.inner or self.metadata.grid)
+
+    def chunk_nbytes(self, grid: Grid) -> int:
+        """Decoded bytes of the largest chunk of `grid`."""
+        sizes = [axis.chunk if isinstance(axis, RegularAxis) else max(size for size, _ in axis.runs) for axis in grid.axes]
+        return max(1, math.prod(sizes) * self.metadata.dtype.numpy.itemsize)
 
 
 def compile_layout(metadata: ArrayMetadata, where: str, *, limits: Limits = DEFAULT_LIMITS, lenient: bool = False) -> Layout:
@@ -82,21 +87,17 @@ def compile_layout(metadata: ArrayMetadata, where: str, *, limits: Limits = DEFA
 
     Errors: `UnknownCodec`, `MetadataError`, `LimitExceeded`.
     """
-    readable = without_unknown(metadata, KNOWN, where)
-    first = tuple(axis.span(0)[1] for axis in metadata.grid.axes)
-    permutation = tuple(range(metadata.ndim))
-    pipelines: dict[tuple[int, ...], Pipeline] = {}
-    layout = Layout(readable, limits, lenient, None, permutation, pipelines)
-    pipeline = layout.pipeline_of(first)
+    permutation, readable = tuple(range(metadata.ndim)), without_unknown(metadata, KNOWN, where)
+    key_format = metadata.key_encoding.key(("%d",) * metadata.ndim)  # pyright: ignore[reportArgumentType]  # places for coordinates
+    layout = Layout(readable, limits, lenient, None, permutation, {}, key_format, None, True)
+    pipeline = layout.pipeline_of(metadata.grid.chunk_shape((0,) * metadata.ndim))
+    if metadata.grid.chunks is not None:
+        layout = replace(layout, only=pipeline)
     transposes = [codec for codec in pipeline.filters if isinstance(codec, Transpose)]
     if not isinstance(pipeline.serializer, Sharding) or pipeline.wrappers or len(transposes) < len(pipeline.filters):
         return layout
     for codec in transposes:
         permutation = tuple(permutation[axis] for axis in codec.permutation(metadata.ndim))
-    sizes = dict(zip(permutation, pipeline.serializer.layout(pipeline.inner).chunk_shape, strict=True))
-    inner = Grid.regular(metadata.shape, tuple(sizes[axis] for axis in range(metadata.ndim)))
-    return Layout(readable, limits, lenient, inner, permutation, pipelines)
-
-
-def _longest(axis: Any) -> int:
-    return axis.chunk if isinstance(axis, RegularAxis) else max(size for size, _ in axis.runs)
+    sizes = pipeline.serializer.layout(pipeline.inner).chunk_shape
+    inner = Grid.regular(metadata.shape, tuple(sizes[permutation.index(axis)] for axis in range(metadata.ndim)))
+    return replace(layout, inner=inner, permutation=permutation, plain=permutation == layout.permutation)

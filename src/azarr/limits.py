@@ -1,17 +1,13 @@
 """Sizes above which azarr refuses before it allocates. Knows numbers only."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from azarr.errors import LimitExceeded
 
-__all__ = ["DEFAULT_LIMITS", "Limits"]
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Upper bounds, in bytes unless said otherwise; a document or a chunk that asks for more raises `LimitExceeded`."""
+    """Upper bounds in bytes; a document or a chunk that asks for more raises `LimitExceeded`."""
 
     metadata: int = 256 << 20
     """One metadata document."""

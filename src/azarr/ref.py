@@ -5,24 +5,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import aclosing
 from typing import Any, NoReturn
 
 from azarr._engine import Block
-from azarr.array import Array
+from azarr.array import Array, Selectable, Selection
 from azarr.errors import NotAnArray
 from azarr.grid import check_path
-
-__all__ = ["PendingSelection", "Ref"]
 
 Open = Callable[[str, str], Awaitable[Any]]
 """Opens the node at a path; the second argument is the kind that must be there: "array", "group" or "node"."""
 
 
-class Ref:
+class Ref(Selectable["PendingSelection"]):
     """A node that will be opened each time it is awaited: `await ref` gives the `Array` or `Group`."""
 
     __slots__ = ("_kind", "_open", "_path", "_where")
+    _shown = "ref[...]"
 
     def __init__(self, open_node: Open, path: str, kind: str, where: str) -> None:
         self._open, self._path, self._kind, self._where = open_node, path, kind, where
@@ -37,27 +37,17 @@ class Ref:
             node.layout  # noqa: B018  # made here, so that a codec nobody knows is an error of opening
         return node
 
+    def _then(self, select: Callable[[Selection], Selection]) -> PendingSelection:
+        return PendingSelection(self, select)
+
     def __getitem__(self, key: Any) -> Any:
         """A deeper reference for a path; for anything else a selection of the array that stands here."""
-        if isinstance(key, str):
-            return Ref(self._open, check_path(f"{self._path}/{key}"), "node", self._where)
-        return PendingSelection(self, lambda array: array[key])
+        return Ref(self._open, check_path(f"{self._path}/{key}"), "node", self._where) if isinstance(key, str) else super().__getitem__(key)
 
     def __getattr__(self, name: str) -> Ref:
         if name.startswith("_"):
             raise AttributeError(name)
         return self[name]
-
-    @property
-    def oindex(self) -> _PendingIndexer:
-        return _PendingIndexer(self, "oindex")
-
-    @property
-    def vindex(self) -> _PendingIndexer:
-        return _PendingIndexer(self, "vindex")
-
-    def isel(self, **indexers: Any) -> PendingSelection:
-        return PendingSelection(self, lambda array: array.isel(**indexers))
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         parent, _, name = self._path.rpartition("/")
@@ -66,59 +56,44 @@ class Ref:
     def __iter__(self) -> NoReturn:
         raise TypeError("not opened yet: await it first")
 
-    def __setitem__(self, key: Any, value: Any) -> NoReturn:
-        raise TypeError("not opened yet, and writing waits: await (await ref)[key].write(value)")
-
     def __repr__(self) -> str:
         return f"<Ref {self._path or '/'} of {self._where}; not opened yet: await it>"
 
 
-class PendingSelection:
+class PendingSelection(Selectable["PendingSelection"]):
     """A selection of an array that is not opened yet: `await` opens the array, and reads."""
 
     __slots__ = ("_ref", "_select")
 
-    def __init__(self, ref: Ref, select: Callable[[Any], Any]) -> None:
+    def __init__(self, ref: Ref, select: Callable[[Selection], Selection]) -> None:
         self._ref, self._select = ref, select
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self.read().__await__()
 
-    async def open(self) -> Any:
+    async def open(self) -> Selection:
         """The `Selection`, once the array is open. Errors: those of opening; `SelectionError`; `NotAnArray`."""
         node = await self._ref.open()
         if not isinstance(node, Array):
             raise NotAnArray(f"a group stands at {self._ref!r}; only arrays are selected from")
-        return self._select(node)
+        return self._select(node[...])
 
     async def read(self, out: Any = None) -> Any:
         """Open, then read: as `Selection.read`."""
         return await (await self.open()).read(out)
 
-    async def blocks(self, *, ordered: bool = False, memory: int | str | None = None) -> AsyncIterator[Block]:
+    async def write(self, values: Any) -> None:
+        """Open, then write: as `Selection.write`."""
+        await (await self.open()).write(values)
+
+    async def blocks(self, *, ordered: bool = False, memory: int | str | None = None) -> AsyncGenerator[Block, None]:
         """Open, then stream: as `Selection.blocks`."""
-        blocks = (await self.open()).blocks(ordered=ordered, memory=memory)
-        try:
+        async with aclosing((await self.open()).blocks(ordered=ordered, memory=memory)) as blocks:
             async for block in blocks:
                 yield block
-        finally:
-            await blocks.aclose()
 
-    def __getitem__(self, key: Any) -> PendingSelection:
-        return PendingSelection(self._ref, lambda array: self._select(array)[key])
-
-    def __iter__(self) -> NoReturn:
-        raise TypeError("reading waits: await the selection first")
+    def _then(self, select: Callable[[Selection], Selection]) -> PendingSelection:
+        return PendingSelection(self._ref, lambda chosen: select(self._select(chosen)))
 
     def __repr__(self) -> str:
         return f"<selection of {self._ref!r}>"
-
-
-class _PendingIndexer:
-    __slots__ = ("_name", "_ref")
-
-    def __init__(self, ref: Ref, name: str) -> None:
-        self._ref, self._name = ref, name
-
-    def __getitem__(self, key: Any) -> PendingSelection:
-        return PendingSelection(self._ref, lambda array: getattr(array, self._name)[key])

@@ -4,14 +4,11 @@ A slot belongs to one use (encoded bytes, stage 0 of a chain, ...). What `take` 
 It stays in the processor's cache, and nothing is allocated per chunk.
 """
 
-from __future__ import annotations
-
+import math
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-
-__all__ = ["Buffer", "Bytes", "Scratch", "view"]
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Buffer: TypeAlias = bytes | bytearray | memoryview | Bytes
@@ -20,10 +17,10 @@ Buffer: TypeAlias = bytes | bytearray | memoryview | Bytes
 class Scratch:
     """Reused buffers by slot, and whatever state a native codec keeps for this worker in `state`."""
 
-    __slots__ = ("_slots", "state")
-
     def __init__(self) -> None:
         self._slots: dict[object, Bytes] = {}
+        self.encoded: Bytes = np.empty(1 << 16, np.uint8)
+        """What a store reads into; grows with what is read."""
         self.state: dict[str, Any] = {}
 
     def take(self, slot: object, size: int) -> Bytes:
@@ -33,9 +30,17 @@ class Scratch:
             held = self._slots[slot] = np.empty(size, np.uint8)
         return held if held.size == size else held[:size]
 
+    def typed(self, owner: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[Bytes, npt.NDArray[Any]]:
+        """Memory for an array, as bytes and as the array; what the same `owner` had last time, as long as nobody else came between."""
+        held = self.state.get("typed")
+        if held is None or held[0] is not owner:
+            raw = self.take("typed", math.prod(shape) * dtype.itemsize)
+            held = self.state["typed"] = (owner, raw, raw.view(dtype).reshape(shape))
+        return held[1], held[2]
+
     @property
     def nbytes(self) -> int:
-        return sum(held.size for held in self._slots.values())
+        return self.encoded.size + sum(held.size for held in self._slots.values())
 
 
 def view(data: Buffer) -> Bytes:

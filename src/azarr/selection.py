@@ -4,201 +4,210 @@ A `Region` says which elements of an array are meant. Each axis of the array has
 (Python's own: slicing it composes, with NumPy's rules) or an array of indices. `layout` has the axes of the result in order.
 """
 
-from __future__ import annotations
-
 import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import EllipsisType
-from typing import Any, TypeAlias, TypeGuard
+from typing import Any, Self, TypeAlias, TypeGuard, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from azarr.errors import SelectionError
 
-__all__ = ["Indices", "Region", "Selected", "basic", "orthogonal", "vectorised", "whole"]
-
 Indices: TypeAlias = npt.NDArray[np.int64]
 Selected: TypeAlias = int | range | Indices
-NEW, NEW_EMPTY = -1, -2
-"""In `layout`: an axis of length 1 (or, sliced away, 0) that the array does not have."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:
-    """Elements of an array of shape `array_shape`, coming out in `shape`.
+    """Elements of an array, coming out in `shape`. An axis that `None` made is in `layout` as a range of its own, of length 1 or 0.
 
     With `points`, the axes in it hold index arrays of the shape `points_shape`, flattened, which are taken together
     (vectorised); that shape comes first in the result, the other axes after it.
     """
 
-    array_shape: tuple[int, ...]
     axes: tuple[Selected, ...]
-    layout: tuple[int, ...]
+    layout: tuple[int | range, ...]
     points: tuple[int, ...] = ()
     points_shape: tuple[int, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.points_shape + tuple(self._length(entry) for entry in self.layout)
+        """The shape of the result."""
+        return self.points_shape + tuple([len(self.along(entry)) for entry in self.layout])
 
     @property
     def size(self) -> int:
+        """Elements of the result."""
         return math.prod(self.shape)
 
-    def _length(self, entry: int) -> int:
-        return {NEW: 1, NEW_EMPTY: 0}[entry] if entry < 0 else _count(self.axes[entry])
+    def along(self, entry: int | range) -> range | Indices:
+        """What an entry of `layout` selects."""
+        return entry if isinstance(entry, range) else cast("range | Indices", self.axes[entry])
 
-    def flips(self) -> tuple[int, ...]:
-        """Axes of the array that run backwards."""
-        return tuple(axis for axis, selected in enumerate(self.axes) if isinstance(selected, range) and selected.step < 0)
-
-    def forward(self) -> Region:
+    def forward(self) -> Self:
         """The same elements with every range running forward."""
-        return replace(self, axes=tuple(axis[::-1] if isinstance(axis, range) and axis.step < 0 else axis for axis in self.axes))
+        return replace(self, axes=tuple([axis[::-1] if backward(axis) else axis for axis in self.axes]))
 
     def target(self, out: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """A view of `out`, which has this region's shape, with one axis per axis that is not an int, to be filled in `forward` order.
 
         The axes of `points` become one, for which `out` must be contiguous in them.
         """
-        flips = self.flips()
-        index = tuple(0 if entry < 0 else slice(None, None, -1) if entry in flips else slice(None) for entry in self.layout)
         lead = len(self.points_shape)
-        found = out[(*(slice(None),) * lead, *index, ...)]
-        if not self.points:
-            return found
-        return found.reshape(math.prod(self.points_shape), *found.shape[lead:])
+        index = [0 if isinstance(entry, range) else slice(None, None, -1 if backward(self.axes[entry]) else 1) for entry in self.layout]
+        found = out[(*[slice(None)] * lead, *index, ...)]
+        return found.reshape(math.prod(self.points_shape), *found.shape[lead:]) if self.points else found
+
+    def part(self, block: Sequence[slice]) -> Self:
+        """The part of the result in `block`, which has a slice for each axis; those of points and new axes are whole."""
+        axes = list(self.axes)
+        for entry, taken in zip(self.layout, block[len(self.points_shape) :], strict=True):
+            if isinstance(entry, int):
+                axes[entry] = self.along(entry)[taken]
+        return replace(self, axes=tuple(axes))
+
+
+def backward(selected: Selected) -> TypeGuard[range]:
+    """Whether this is a range with a negative step."""
+    return isinstance(selected, range) and selected.step < 0
 
 
 def whole(shape: tuple[int, ...]) -> Region:
-    return Region(shape, tuple(range(length) for length in shape), tuple(range(len(shape))))
+    """All of an array."""
+    return Region(tuple(map(range, shape)), tuple(range(len(shape))))
 
 
 def basic(region: Region, key: Any) -> Region:
-    """What `[key]` means: integers, slices, `...`, `None`; one index array or mask, where NumPy and `oindex` agree; a mask of all axes."""
+    """What `[key]` means: integers, slices, `...`, `None`; an index array or mask where NumPy and `oindex` agree; a mask of axes."""
     items = _items(key)
-    if any(_is_array(item) for item in items):
-        masks = [item for item in items if _is_array(item) and _indices(item).dtype == bool and _indices(item).ndim > 1]
-        if masks and sum(map(_is_array, items)) == 1 and _is_array(items[0]):
-            return vectorised(region, key)
-        _check_unambiguous(items)
-        return orthogonal(region, key)
-    return _compose(region, items)
+    arrays = [place for place, item in enumerate(items) if _is_array(item)]
+    if arrays == [0] and _is_mask(items[0]) and items[0].ndim > 1:
+        return vectorised(region, items)
+    if arrays:
+        slots = [place for place, item in enumerate(items) if item is None or isinstance(item, (slice, EllipsisType))]
+        taken = [place for place in range(len(items)) if place not in slots]  # NumPy takes integers for arrays too, beside an array
+        apart = taken[-1] - taken[0] >= len(taken) and slots[0] < arrays[0]
+        if apart or len(arrays) > 1 or items[arrays[0]].ndim > 1:
+            ways = "oindex[...] (axis by axis) or vindex[...] (point by point)"
+            raise SelectionError(f"several index arrays, or an array beside integers: say {ways}")
+    return orthogonal(region, items)
 
 
 def orthogonal(region: Region, key: Any) -> Region:
     """What `oindex[key]` means: each axis by itself, with integers, slices, one-dimensional index arrays or masks."""
-    return _compose(region, _items(key))
+    if region.points:
+        raise SelectionError("a selection by points cannot be indexed further; read it, and index the result")
+    axes, layout, entries = list(region.axes), list[int | range](), iter(enumerate(region.layout))
+    for item in _filled(_items(key), len(region.layout)):
+        if item is None:
+            layout.append(range(1))
+            continue
+        place, entry = next(entries)
+        found = _pick(region.along(entry), item, place)
+        if isinstance(entry, int):
+            axes[entry] = found
+        elif isinstance(found, np.ndarray):
+            raise SelectionError("an axis made by newaxis cannot be indexed with an array")
+        if not isinstance(found, int):
+            layout.append(entry if isinstance(entry, int) else cast("range", found))
+    return replace(region, axes=tuple(axes), layout=tuple(layout))
 
 
 def vectorised(region: Region, key: Any) -> Region:
     """What `vindex[key]` means: index arrays are broadcast together, as are masks; slices keep their axis, after the points."""
-    if region.points or any(entry < 0 for entry in region.layout):
+    items = _items(key)
+    if region.points or any(isinstance(entry, range) for entry in region.layout):
         raise SelectionError("this selection cannot be indexed with vindex; read it, and index the result")
-    items = _unmasked(_items(key))
     if any(item is None for item in items):
         raise SelectionError("vindex takes no newaxis; reshape the result")
-    items = _filled(items, len(region.layout))
-    axes, points, layout, arrays = list(region.axes), list[int](), list[int](), list[Indices]()
-    for item, axis in zip(items, region.layout, strict=True):
+    axes, layout, entries = list(region.axes), list[int](), iter(cast("tuple[int, ...]", region.layout))
+    points: dict[int, Indices] = {}
+    for item in _filled(items, len(region.layout)):
+        of = [next(entries) for _ in range(_ndim(item))]
         if isinstance(item, slice):
-            axes[axis] = _pick(region.axes[axis], item, axis)
-            layout.append(axis)
-            continue
-        if isinstance(item, tuple):
-            item, length = item
-            if length != _count(region.axes[axis]):
-                raise SelectionError(f"a mask of length {length} does not fit axis {axis} with size {_count(region.axes[axis])}")
-        arrays.append(_resolve(region.axes[axis], _integer_array(item, axis), axis))
-        points.append(axis)
-    if not points:
-        return replace(region, axes=tuple(axes), layout=tuple(layout))
+            axes[of[0]] = region.along(of[0])[item]
+            layout.append(of[0])
+        else:
+            flat = item if _is_array(item) else np.asarray(_integer(item))
+            arrays = _nonzero(item, [region.along(axis) for axis in of]) if _is_mask(item) else [flat]
+            points.update({axis: _resolve(region.along(axis), array, axis) for axis, array in zip(of, arrays, strict=True)})
     try:
-        shape = np.broadcast_shapes(*(array.shape for array in arrays))
+        shape = np.broadcast_shapes(*(array.shape for array in points.values()))
     except ValueError:
-        shapes = " ".join(str(array.shape) for array in arrays)
+        shapes = " ".join(str(array.shape) for array in points.values())
         raise SelectionError(f"index arrays do not broadcast together: {shapes}") from None
-    for axis, array in zip(points, arrays, strict=True):
+    for axis, array in points.items():
         axes[axis] = np.broadcast_to(array, shape).reshape(-1)
-    return Region(region.array_shape, tuple(axes), tuple(layout), tuple(points), shape)
+    return Region(tuple(axes), tuple(layout), tuple(points), shape)
 
 
-def _compose(region: Region, items: Sequence[Any]) -> Region:
-    if region.points:
-        raise SelectionError("a selection by points cannot be indexed further; read it, and index the result")
-    items = _filled(items, len(region.layout))
-    axes, layout, entries = list(region.axes), list[int](), iter(region.layout)
-    for item in items:
-        if item is None:
-            layout.append(NEW)
-            continue
-        axis = next(entries)
-        if axis < 0:
-            layout.extend(_pick_new(axis, item))
-            continue
-        axes[axis] = found = _pick(region.axes[axis], item, axis)
-        if not isinstance(found, int):
-            layout.append(axis)
-    return replace(region, axes=tuple(axes), layout=tuple(layout))
+def _items(key: Any) -> tuple[Any, ...]:
+    """The entries of `key`, lists as arrays (without elements: of integers), arrays without axes as scalars."""
+    items = cast("tuple[Any, ...]", key if isinstance(key, tuple) else (key,))
+    items = tuple([np.asarray(item, None if item else np.int64) if isinstance(item, list) else item for item in items])
+    return tuple([item[()] if _is_array(item) and not item.ndim else item for item in items])
 
 
-def _pick(selected: Selected, item: Any, axis: int) -> Selected:
-    """`selected`, which is a range or an array, indexed further by `item`."""
-    assert not isinstance(selected, int)
+def _filled(items: tuple[Any, ...], ndim: int) -> list[Any]:
+    """`items` with `...` replaced by full slices, so that they take `ndim` axes."""
+    places = [place for place, item in enumerate(items) if isinstance(item, EllipsisType)] or [len(items)]
+    if len(places) > 1:
+        raise SelectionError("an index can only have a single ellipsis ('...')")
+    before, after = items[: places[0]], items[places[0] + 1 :]
+    given = sum(map(_ndim, before + after))
+    if given > ndim:
+        raise SelectionError(f"too many indices: {given} were given for {ndim} dimensions")
+    return [*before, *[slice(None)] * (ndim - given), *after]
+
+
+def _pick(selected: range | Indices, item: Any, axis: int) -> Selected:
+    """`selected`, which is what axis `axis` is so far, indexed further by `item`."""
     if isinstance(item, slice):
         return selected[item]
     if _is_array(item):
-        return _resolve(selected, _integer_array(item, axis, mask_length=len(selected), ndim=1), axis)
+        if item.ndim > 1:
+            raise SelectionError(f"an index array for oindex has one dimension, not {item.ndim}; vindex takes several")
+        return _resolve(selected, _nonzero(item, [selected])[0] if _is_mask(item) else item, axis)
     position = _integer(item)
     if not -len(selected) <= position < len(selected):
         raise SelectionError(f"index {position} is out of bounds for axis {axis} with size {len(selected)}")
     return int(selected[position])
 
 
-def _pick_new(axis: int, item: Any) -> list[int]:
-    """An axis that the array does not have, indexed further."""
-    length = 1 if axis == NEW else 0
-    if isinstance(item, slice):
-        return [NEW if len(range(length)[item]) else NEW_EMPTY]
-    if _is_array(item):
-        raise SelectionError("an axis made by newaxis cannot be indexed with an array")
-    position = _integer(item)
-    if not -length <= position < length:
-        raise SelectionError(f"index {position} is out of bounds for a new axis with size {length}")
-    return []
-
-
-def _resolve(selected: Selected, indices: Indices, axis: int) -> Indices:
+def _resolve(selected: range | Indices, indices: npt.NDArray[Any], axis: int) -> Indices:
     """The indices of the array that `indices` into `selected` mean."""
-    assert not isinstance(selected, int)
     length = len(selected)
+    if indices.dtype.kind not in "iu":
+        raise SelectionError(f"index arrays are of integers or bool, not {indices.dtype}")
     if indices.size and (indices.min() < -length or indices.max() >= length):
         bad = indices[(indices < -length) | (indices >= length)].flat[0]
         raise SelectionError(f"index {bad} is out of bounds for axis {axis} with size {length}")
-    positive = np.where(indices < 0, indices + length, indices)
-    if isinstance(selected, range):
-        return selected.start + selected.step * positive
-    return selected[positive]
+    signed = indices.astype(np.int64)
+    positive = np.where(signed < 0, signed + length, signed)
+    return selected.start + selected.step * positive if isinstance(selected, range) else selected[positive]
 
 
-def _items(key: Any) -> tuple[Any, ...]:
-    return key if isinstance(key, tuple) else (key,)
+def _ndim(item: Any) -> int:
+    """How many axes `item` takes: none for a new one, several for a mask of several."""
+    return item.ndim if _is_mask(item) else int(item is not None)
 
 
-def _filled(items: Sequence[Any], ndim: int) -> list[Any]:
-    """`items` with `...` replaced, one for each of `ndim` axes and each `None`."""
-    ellipses = sum(isinstance(item, EllipsisType) for item in items)
-    if ellipses > 1:
-        raise SelectionError("an index can only have a single ellipsis ('...')")
-    given = sum(item is not None and not isinstance(item, EllipsisType) for item in items)
-    if given > ndim:
-        raise SelectionError(f"too many indices: {given} were given for {ndim} dimensions")
-    where = next((place for place, item in enumerate(items) if isinstance(item, EllipsisType)), len(items))
-    rest = items[where + 1 :] if ellipses else ()
-    return [*items[:where], *[slice(None)] * (ndim - given), *rest]
+def _is_array(item: Any) -> TypeGuard[npt.NDArray[Any]]:
+    return isinstance(item, np.ndarray)
+
+
+def _is_mask(item: Any) -> TypeGuard[npt.NDArray[np.bool_]]:
+    return _is_array(item) and item.dtype == bool
+
+
+def _nonzero(mask: npt.NDArray[np.bool_], selected: Sequence[range | Indices]) -> tuple[Indices, ...]:
+    shape = tuple(map(len, selected))
+    if mask.shape != shape:
+        raise SelectionError(f"a mask of shape {mask.shape} does not fit axes of shape {shape}")
+    return mask.nonzero()
 
 
 def _integer(item: Any) -> int:
@@ -208,50 +217,3 @@ def _integer(item: Any) -> int:
         return operator.index(item)
     except TypeError:
         raise SelectionError(f"an index is an integer, a slice, '...', None, or an array of integers or bool, not {item!r}") from None
-
-
-def _is_array(item: Any) -> TypeGuard[list[Any] | npt.NDArray[Any]]:
-    return isinstance(item, list) or (isinstance(item, np.ndarray) and item.ndim > 0)
-
-
-def _indices(item: Any) -> npt.NDArray[Any]:
-    found = np.asarray(item)
-    return found.astype(np.int64) if not found.size and isinstance(item, list) else found
-
-
-def _integer_array(item: Any, axis: int, *, mask_length: int | None = None, ndim: int | None = None) -> Indices:
-    found = _indices(item)
-    if found.dtype == bool and found.ndim == 1 and mask_length is not None:
-        if found.size != mask_length:
-            raise SelectionError(f"a mask of length {found.size} does not fit axis {axis} with size {mask_length}")
-        return np.flatnonzero(found)
-    if ndim is not None and found.ndim != ndim:
-        raise SelectionError(f"an index array for oindex has one dimension, not {found.ndim}; vindex takes several")
-    if found.dtype.kind not in "iu":
-        raise SelectionError(f"index arrays are of integers or bool, not {found.dtype}")
-    return found.astype(np.int64)
-
-
-def _unmasked(items: Sequence[Any]) -> list[Any]:
-    """`items` with each mask replaced, one (indices of its true elements, length) per axis of the mask."""
-    found: list[Any] = []
-    for item in items:
-        if _is_array(item) and _indices(item).dtype == bool:
-            found.extend(zip(np.nonzero(item), _indices(item).shape, strict=True))
-        else:
-            found.append(item)
-    return found
-
-
-def _check_unambiguous(items: Sequence[Any]) -> None:
-    """NumPy takes several arrays together, and an integer beside an array as an array; `oindex` does not. Ask which is meant."""
-    arrays = [place for place, item in enumerate(items) if _is_array(item)]
-    integers = [place for place, item in enumerate(items) if not _is_array(item) and not isinstance(item, (slice, EllipsisType)) and item is not None]
-    apart = any(abs(place - arrays[0]) > 1 for place in integers) and arrays[0] > 0
-    if len(arrays) > 1 or apart or _indices(items[arrays[0]]).ndim > 1:
-        raise SelectionError("several index arrays, or an array beside integers: say oindex[...] (axis by axis) or vindex[...] (point by point)")
-
-
-def _count(selected: Selected) -> int:
-    assert not isinstance(selected, int)
-    return len(selected)

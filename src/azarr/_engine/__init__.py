@@ -6,7 +6,8 @@ bounded set of fetch loops (`waiting`). `blocks` streams a selection, `write` re
 
 from __future__ import annotations
 
-from azarr._engine.reading import IndexCache, Target, read
+from azarr._engine.decoding import IndexCache, Target
+from azarr._engine.reading import read
 from azarr._engine.streaming import Block, stream
 from azarr._engine.writing import write
 

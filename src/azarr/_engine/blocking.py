@@ -5,19 +5,18 @@ No hop between threads or to the loop per chunk, no task per chunk, nothing allo
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
+from collections.abc import Iterator
 
-from azarr._engine.decoding import Reading
-from azarr._platform import cores, spawn
+import numpy as np
+
+from azarr._engine.decoding import Reading, together
+from azarr._platform import offload
 from azarr.codecs.sharding import Index, ShardLayout, merged
-from azarr.errors import ObjectChanged, ShardIndexError, StoreError
+from azarr.errors import ObjectChanged, ShardIndexError
 from azarr.layout import Layout
 from azarr.plan import Job, Piece
 from azarr.scratch import Scratch, view
 from azarr.stores.base import Reader
-
-__all__ = ["read_blocking", "workers_for"]
 
 HANDOVER = 20e-6
 """Seconds. Where decoding a chunk takes less, a second worker costs more in hand-overs of the GIL than it does."""
@@ -27,31 +26,23 @@ _spare: list[Scratch] = []
 """Scratch of workers that have ended, for the next ones."""
 
 
-def workers_for(layout: Layout, jobs: int, most: int | None) -> int:
-    """How many workers a read deserves."""
-    if jobs < 2 or not layout.metadata.dtype.fixed:
-        return 1
-    shape = layout.read_shape or tuple(axis.span(0)[1] for axis in layout.metadata.grid.axes)
-    pipeline = layout.pipeline_of(shape) if layout.inner is None else layout.shard((0,) * len(shape)).inner
-    return 1 if pipeline.seconds < HANDOVER else max(1, min(jobs, most or cores()))
+def workers_for(layout: Layout, most: int) -> int:
+    """How many workers a read deserves, of at most `most`."""
+    if most < 2 or not layout.metadata.dtype.fixed:
+        return min(most, 1)
+    first = (0,) * layout.metadata.ndim
+    pipeline = layout.pipeline(first) if layout.inner is None else layout.shard(first).inner
+    return 1 if pipeline.seconds < HANDOVER else most
 
 
 async def read_blocking(reading: Reading, workers: int) -> None:
     """Run `workers` workers until the jobs are done. Returns, or raises, when none of them is running any more."""
-    futures = [spawn(lambda: _work(reading)) for _ in range(workers)]
-    cancelled = False
-    while pending := [future for future in futures if not future.done()]:
-        try:
-            await asyncio.wait(pending, return_when=asyncio.FIRST_EXCEPTION)
-        except asyncio.CancelledError:
-            cancelled = True
-        if cancelled or any(future.done() and future.exception() for future in futures):
-            reading.stopped = True
-    errors = [error for future in futures if (error := future.exception())]
-    if cancelled:
-        raise asyncio.CancelledError
-    if errors:
-        raise errors[0]
+    if workers == 1:
+        await offload(lambda: _work(reading), stop=reading.stop)
+        return
+    async with together() as group:
+        for _ in range(workers):
+            group.create_task(offload(lambda: _work(reading), stop=reading.stop))
 
 
 def _work(reading: Reading) -> None:
@@ -59,18 +50,21 @@ def _work(reading: Reading) -> None:
         scratch = _spare.pop()
     except IndexError:
         scratch = Scratch()
-    reader = reading.target.store.reader()
     try:
+        reader = reading.target.store.reader()
         while (job := reading.next_job()) is not None:
-            if job.shard is None:
-                for piece in job.pieces:
-                    if reading.stopped:
-                        return
-                    _chunk(reading, piece, reader, scratch)
-            else:
+            if job.shard is not None:
                 _shard(reading, job, reader, scratch)
+                continue
+            for run in _runs(reading, job.pieces):
+                if reading.stopped:
+                    return
+                if len(run) == 1:
+                    _chunk(reading, run[0], reader, scratch)
+                else:
+                    _run(reading, run, reader, scratch)
     except BaseException:
-        reading.stopped = True
+        reading.stop()
         raise
     finally:
         if scratch.nbytes <= SPAN * 4:
@@ -78,45 +72,70 @@ def _work(reading: Reading) -> None:
 
 
 def _chunk(reading: Reading, piece: Piece, reader: Reader, scratch: Scratch) -> None:
-    target = reading.target
-    key, pipeline = target.key(piece.coords), target.layout.pipeline(piece.coords)
+    key, pipeline = reading.key(piece.coords), reading.pipeline(piece.coords)
     if pipeline.raw and (into := reading.direct(piece, pipeline)) is not None:
-        reading.place_raw(piece, into, reader.into(key, view(into)), key)
-    elif (value := reader.whole(key, scratch)) is None:
-        reading.missing(piece)
+        reading.check_raw(piece, into.nbytes, reader.into(key, view(into)), key)
+    elif (data := reader.whole(key, scratch)) is None:
+        reading.missing([piece])
     else:
-        reading.place(piece, value.data, pipeline, key, scratch)
+        reading.place(piece, data, pipeline, key, scratch)
+
+
+def _runs(reading: Reading, pieces: list[Piece]) -> Iterator[list[Piece]]:
+    """`pieces` cut into runs: whole small chunks that follow each other along the last axis, to be placed as one."""
+    if len(pieces) == 1 or not reading.runs or reading.direct(pieces[0], reading.pipeline(pieces[0].coords)) is not None:
+        yield from ([piece] for piece in pieces)
+        return
+    run = pieces[:1]
+    for piece in pieces[1:]:
+        before = run[-1]
+        if piece.whole and before.whole and piece.coords[-1] == before.coords[-1] + 1 and piece.coords[:-1] == before.coords[:-1]:
+            run.append(piece)
+        else:
+            yield run
+            run = [piece]
+    yield run
+
+
+def _run(reading: Reading, run: list[Piece], reader: Reader, scratch: Scratch) -> None:
+    """Chunks of one run, decoded side by side and placed by one assignment: whole rows of the result, one hand-over of the GIL."""
+    first, pipeline = run[0].coords[-1], reading.pipeline(run[0].coords)
+    shape, nbytes, stem = pipeline.chunk.shape, pipeline.chunk.nbytes, reading.key(run[0].coords).removesuffix(str(first))
+    memory = scratch.take("run", len(run) * nbytes).reshape(len(run), nbytes)
+    chunks = memory.view(pipeline.chunk.dtype).reshape(len(run), *shape)
+    for position, piece in enumerate(run):
+        key = f"{stem}{first + position}"
+        if pipeline.raw:
+            size = reader.into(key, memory[position])
+            if size is None:
+                chunks[position] = reading.fill
+            elif size != nbytes:
+                reading.check_raw(piece, nbytes, size, key)
+        elif (data := reader.whole(key, scratch)) is None:
+            chunks[position] = reading.fill
+        else:
+            reading.unpack(data, pipeline, memory[position], key, scratch)
+    begin, end = run[0].outer, run[-1].outer
+    into = reading.out[(*begin[:-1], slice(begin[-1].start, end[-1].stop), ...)]
+    into.reshape(*shape[:-1], len(run), shape[-1])[...] = np.moveaxis(chunks, 0, -2)
 
 
 def _shard(reading: Reading, job: Job, reader: Reader, scratch: Scratch) -> None:
     """Some inner chunks of one shard. A cached index that turns out to be of another version is read again, once."""
     assert job.shard is not None
     target = reading.target
-    key, layout = target.key(job.shard), target.layout.shard(job.shard)
+    key, layout = reading.key(job.shard), target.layout.shard(job.shard)
     cached = target.indexes.get(key)
     if cached is not None and _pieces(reading, job.pieces, layout, key, cached, reader, scratch):
         return
     value = reader.part(key, layout.index_range, scratch)
     if value is None:
         target.indexes.drop(key)
-        for piece in job.pieces:
-            reading.missing(piece)
+        reading.missing(job.pieces)
         return
-    index = index_of(reading, layout, key, value, scratch)
+    index = reading.index_of(layout, key, value, scratch)
     if not _pieces(reading, job.pieces, layout, key, (value.version, index), reader, scratch):
         raise ObjectChanged("the shard was replaced while it was being read; read again", store=reading.where, key=key)
-
-
-def index_of(reading: Reading, layout: ShardLayout, key: str, value: Any, scratch: Scratch) -> Index:
-    """The index in `value`, checked and cached. Errors name the store and the key."""
-    try:
-        if len(value.data) != layout.index_size:
-            raise ShardIndexError(f"the index has {len(value.data):,} bytes where {layout.index_size:,} are expected")
-        index = layout.read_index(value.data, scratch)
-    except StoreError as error:
-        raise error.within(reading.where, key) from error.__cause__
-    reading.target.indexes.put(key, value.version, index)
-    return index
 
 
 def _pieces(
@@ -124,11 +143,7 @@ def _pieces(
 ) -> bool:
     """Read and place `pieces`; False if the shard is not the version that the index is of, and nothing was placed."""
     version, index = held
-    inside = reading.target.layout.inside
-    try:
-        entries = layout.entries(index, [inside(piece.coords) for piece in pieces], None)
-    except ShardIndexError as error:
-        raise error.within(reading.where, key) from None
+    entries = reading.entries(layout, index, pieces, None, key)
     present = [(*entry, piece) for entry, piece in zip(entries, pieces, strict=True) if entry is not None]
     for start, stop in merged([(start, stop) for start, stop, _ in present], gap=GAP, span=SPAN):
         if reading.stopped:
@@ -140,14 +155,10 @@ def _pieces(
             return False
         reading.pin(key, version)
         if len(value.data) != stop - start:
-            raise ShardIndexError(f"bytes {start:,} to {stop:,} lie outside the shard, which has {value.size:,}", store=reading.where, key=key)
+            raise ShardIndexError(f"bytes {start:,} to {stop:,} lie outside the shard", store=reading.where, key=key)
         raw = view(value.data)
         for begin, end, piece in present:
             if start <= begin and end <= stop:
                 reading.place(piece, raw[begin - start : end - start], layout.inner, key, scratch)
-    for entry, piece in zip(entries, pieces, strict=True):
-        if entry is None:
-            reading.missing(piece)
+    reading.missing([piece for entry, piece in zip(entries, pieces, strict=True) if entry is None])
     return True
-
-

@@ -1,9 +1,11 @@
-"""One read: what all its workers share, and the last two steps of each chunk's life, decode and place. Runs nothing by itself."""
+"""One read: what its workers share, and the last two steps of each chunk's life, decode and place. Runs nothing by itself."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,14 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from azarr.codecs import Pipeline
-from azarr.codecs.sharding import Index
-from azarr.errors import ChunkDecodeError, ObjectChanged, StoreError
+from azarr.codecs.sharding import Index, ShardLayout
+from azarr.errors import ChunkDecodeError, ObjectChanged, ShardIndexError, StoreError
 from azarr.layout import Layout
 from azarr.plan import Job, Piece, place, take
-from azarr.scratch import Buffer, Scratch, view
+from azarr.scratch import Buffer, Bytes, Scratch
+from azarr.selection import Region
+from azarr.stores.base import Value
 
-__all__ = ["IndexCache", "Reading", "Target"]
-
+SMALL = 256 << 10
+"""Decoded bytes of chunks that are worth placing several at a time."""
 CACHED_INDEXES = 128 << 20
 """Bytes of shard indices that one array handle keeps; the oldest go first."""
 
@@ -30,8 +34,7 @@ class IndexCache:
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[str | None, Index]] = {}
-        self._lock = threading.Lock()
-        self.nbytes = 0
+        self._lock, self.nbytes = threading.Lock(), 0
 
     def get(self, key: str) -> tuple[str | None, Index] | None:
         return self._held.get(key)
@@ -63,22 +66,26 @@ class Target:
     indexes: IndexCache = field(default_factory=IndexCache)
 
     def key(self, coords: tuple[int, ...]) -> str:
-        return self.prefix + self.layout.metadata.key_encoding.key(coords)
+        return self.prefix + self.layout.key_format % coords
 
 
 class Reading:
     """The state of one read. `out` has one axis per axis of the region that is not an int, and is filled forward."""
 
-    __slots__ = ("_jobs", "_lock", "field", "fill", "out", "pinned", "points", "stopped", "target", "where")
-
-    def __init__(self, target: Target, jobs: Iterator[Job], out: npt.NDArray[Any], points: tuple[int, ...], fields: Any) -> None:
-        self.target, self._jobs, self.out, self.points, self.field = target, jobs, out, points, fields
+    def __init__(self, target: Target, jobs: Iterator[Job], out: npt.NDArray[Any], region: Region, fields: Any) -> None:
+        self.target, self._jobs, self.out, self.points, self.fields = target, jobs, out, region.points, fields
         fill = target.layout.metadata.fill
         self.fill = fill if fields is None else fill[fields]
-        self._lock = threading.Lock()
-        self.stopped = False
+        self.where, self._lock, self.stopped = repr(target.store), threading.Lock(), False
+        self.key, self.pipeline = target.key, target.layout.pipeline
         self.pinned: dict[str, str | None] = {}
-        self.where = repr(target.store)
+        # Without index arrays, fields and transposed shards, a piece is one slice of the chunk and one of the result.
+        self._simple = fields is None and target.layout.plain and not any(isinstance(axis, np.ndarray) for axis in region.axes)
+        self.runs = self._simple and target.layout.even and target.layout.read_nbytes <= SMALL
+
+    def stop(self) -> None:
+        """No further job is begun, and those under way end soon."""
+        self.stopped = True
 
     def next_job(self) -> Job | None:
         """The next job, for whichever worker asks first; None when there is none left, or the read was stopped."""
@@ -90,41 +97,73 @@ class Reading:
         if self.pinned.setdefault(key, version) != version:
             raise ObjectChanged("the object was replaced while it was being read; read again", store=self.where, key=key)
 
-    def missing(self, piece: Piece) -> None:
-        """Place the fill value where `piece` would go."""
-        place(self.out, piece.outer, self.fill)
+    def missing(self, pieces: list[Piece]) -> None:
+        """Place the fill value where `pieces` would go."""
+        for piece in pieces:
+            place(self.out, piece.outer, self.fill)
 
     def direct(self, piece: Piece, pipeline: Pipeline) -> npt.NDArray[Any] | None:
         """The very memory of the result that `piece` fills, where its chunk fits there as it is."""
-        if not piece.whole or self.field is not None or not self.target.layout.plain:
+        if not piece.whole or not self._simple:
             return None
         found = self.out[(*piece.outer, ...)]
-        if found.flags.c_contiguous and found.dtype == pipeline.chunk.dtype:
-            return found.reshape(pipeline.chunk.shape)
-        return None
+        return found.reshape(pipeline.chunk.shape) if found.flags.c_contiguous and found.dtype == pipeline.chunk.dtype else None
 
     def place(self, piece: Piece, data: Buffer, pipeline: Pipeline, key: str, scratch: Scratch) -> None:
         """Decode `data` and put what `piece` needs of it in its place. Errors name the store and the key."""
         try:
-            into = self.direct(piece, pipeline)
+            into = self.direct(piece, pipeline) if piece.whole else None
             chunk = pipeline.decode(data, scratch, into)
             if chunk is into:
                 return
+            if self._simple:
+                self.out[(*piece.outer, ...)] = chunk[(*piece.inner, ...)]
+                return
             chunk = self.target.layout.outside(chunk)
-            if self.field is not None:
-                chunk = chunk[self.field]
-            place(self.out, piece.outer, take(chunk, piece, self.points))
+            place(self.out, piece.outer, take(chunk if self.fields is None else chunk[self.fields], piece, self.points))
         except StoreError as error:
             raise error.within(self.where, key) from error.__cause__
 
-    def place_raw(self, piece: Piece, into: npt.NDArray[Any], size: int | None, key: str) -> None:
-        """Check that a chunk which was read right into the result had exactly its size."""
+    def unpack(self, data: Buffer, pipeline: Pipeline, into: Bytes, key: str, scratch: Scratch) -> None:
+        """Decode a whole chunk into `into`. Errors name the store and the key."""
+        try:
+            pipeline.unpack(data, into, scratch)
+        except StoreError as error:
+            raise error.within(self.where, key) from error.__cause__
+
+    def check_raw(self, piece: Piece, nbytes: int, size: int | None, key: str) -> None:
+        """Check that a chunk which was read right into the result had exactly its size; None: there is no such chunk."""
         if size is None:
-            self.missing(piece)
-        elif size != into.nbytes:
-            more = f"{size:,}" if size < into.nbytes else f"more than {into.nbytes:,}"
-            raise ChunkDecodeError(f"{more} bytes where {into.nbytes:,} are expected", store=self.where, key=key)
+            self.missing([piece])
+        elif size != nbytes:
+            more = "more than " if size > nbytes else ""
+            raise ChunkDecodeError(f"{more}{min(size, nbytes):,} bytes where {nbytes:,} are expected", store=self.where, key=key)
+
+    def index_of(self, layout: ShardLayout, key: str, value: Value, scratch: Scratch) -> Index:
+        """The shard index in `value`, checked, pinned and cached."""
+        try:
+            if len(value.data) != layout.index_size:
+                raise ShardIndexError(f"the index has {len(value.data):,} bytes where {layout.index_size:,} are expected")
+            index = layout.read_index(value.data, scratch)
+        except StoreError as error:
+            raise error.within(self.where, key) from error.__cause__
+        self.target.indexes.put(key, value.version, index)
+        return index
+
+    def entries(self, layout: ShardLayout, index: Index, pieces: list[Piece], size: int | None, key: str) -> list[tuple[int, int] | None]:
+        """Where the inner chunks of `pieces` lie in their shard; None for those that are absent."""
+        try:
+            return layout.entries(index, [self.target.layout.inside(piece.coords) for piece in pieces], size)
+        except StoreError as error:
+            raise error.within(self.where, key) from None
 
 
-def bytes_view(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    return view(array)
+@contextlib.asynccontextmanager
+async def together() -> AsyncGenerator[asyncio.TaskGroup]:
+    """A task group whose first error is raised bare, once all its tasks have ended: nobody meets an `ExceptionGroup` from one read."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as errors:
+        first = errors.exceptions[0]
+        raise first from first.__cause__

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
+from azarr._engine.decoding import together
 from azarr._engine.waiting import budget_of
 from azarr._platform import offload
 from azarr.context import Context
 from azarr.errors import StoreError
 from azarr.scratch import Scratch, view
-from azarr.stores.base import BlockingStore, Store
-
-__all__ = ["fetch_documents"]
+from azarr.stores.base import BlockingStore, Store, is_blocking
 
 
 async def fetch_documents(store: Store, keys: Sequence[str], context: Context) -> list[bytes | None]:
     """What `store` has under each of `keys`, None where it has nothing."""
-    if isinstance(store, BlockingStore):
+    if is_blocking(store):
         return await offload(lambda: _read_all(store, keys))
     budget, found = budget_of(context), dict[int, bytes | None]()
     work = iter(enumerate(keys))
@@ -31,13 +29,9 @@ async def fetch_documents(store: Store, keys: Sequence[str], context: Context) -
                     raise error.within(repr(store), key) from error.__cause__
                 found[position] = None if value is None else view(value.data).tobytes()
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(len(keys), context.requests)):
-                group.create_task(loop())
-    except BaseExceptionGroup as errors:
-        first = errors.exceptions[0]
-        raise first from first.__cause__
+    async with together() as group:
+        for _ in range(min(len(keys), context.requests)):
+            group.create_task(loop())
     return [found[position] for position in range(len(keys))]
 
 
@@ -45,6 +39,6 @@ def _read_all(store: BlockingStore, keys: Sequence[str]) -> list[bytes | None]:
     reader, scratch = store.reader(), Scratch()
     found: list[bytes | None] = []
     for key in keys:
-        value = reader.whole(key, scratch)
-        found.append(None if value is None else view(value.data).tobytes())
+        data = reader.whole(key, scratch)
+        found.append(None if data is None else view(data).tobytes())
     return found

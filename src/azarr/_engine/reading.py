@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from azarr._engine.blocking import read_blocking, workers_for
-from azarr._engine.decoding import IndexCache, Reading, Target
+from azarr._engine.decoding import Reading, Target
 from azarr._engine.waiting import budget_of, read_waiting
+from azarr._platform import cores
 from azarr.context import Context
 from azarr.dtypes import NumPyDType
 from azarr.errors import SelectionError
 from azarr.plan import Plan, jobs, parts
 from azarr.selection import Region
-from azarr.stores.base import BlockingStore
-
-__all__ = ["IndexCache", "Target", "count_chunks", "plan", "read"]
+from azarr.stores.base import is_blocking
 
 JOB_BYTES = 1 << 20
 """Decoded bytes that a worker takes at a time: enough that taking costs nothing, few enough that workers end together."""
@@ -26,7 +25,9 @@ SHARD_JOB_BYTES = 16 << 20
 """The same for stores on the network, where one request should bring much of a shard."""
 
 
-async def read(target: Target, region: Region, context: Context, *, fields: Any = None, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+async def read(
+    target: Target, region: Region, context: Context, *, fields: Any = None, out: npt.NDArray[Any] | None = None
+) -> npt.NDArray[Any]:
     """The elements of `region`: into `out`, which has its shape and data type, or into a new array.
 
     Errors: `StoreError` and what is below it; `LimitExceeded` for a result above the limits; `SelectionError` for an `out` that
@@ -40,24 +41,22 @@ async def read(target: Target, region: Region, context: Context, *, fields: Any 
     if region.points and out is not None and not out.flags.c_contiguous:
         out[...] = await read(target, region, context, fields=fields)
         return out
-    forward, nbytes, blocking = region.forward(), layout.read_nbytes, isinstance(target.store, BlockingStore)
-    per_job = max(1, JOB_BYTES // nbytes) if blocking else 1
-    if layout.metadata.dtype.fixed and blocking and layout.inner is None:
-        per_job = min(per_job, 64)
+    forward, nbytes, blocking = region.forward(), layout.read_nbytes, is_blocking(target.store)
+    per_shard_job = JOB_BYTES if blocking else min(SHARD_JOB_BYTES, context.nbytes // 4)
     work = jobs(
         forward,
         layout.metadata.grid,
         layout.inner,
-        pieces_per_job=per_job,
-        pieces_per_shard_job=max(1, (JOB_BYTES if blocking else min(SHARD_JOB_BYTES, context.nbytes // 4)) // nbytes),
+        pieces_per_job=min(64, JOB_BYTES // nbytes) or 1 if blocking else 1,
+        pieces_per_shard_job=per_shard_job // nbytes or 1,
     )
-    reading = Reading(target, work, region.target(result), region.points, fields)
-    objects, chunks = count_chunks(region, target)
+    most = (context.workers or cores()) if blocking else context.requests
+    head = list(itertools.islice(work, most))  # no more workers than jobs
+    reading = Reading(target, itertools.chain(head, work), region.target(result), forward, fields)
     if blocking:
-        count = -(-chunks // per_job) if layout.inner is None else chunks
-        await read_blocking(reading, workers_for(layout, count, context.workers))
+        await read_blocking(reading, workers_for(layout, len(head)))
     else:
-        await read_waiting(reading, budget_of(context), context, min(context.requests, max(objects, math.ceil(chunks * nbytes / SHARD_JOB_BYTES))))
+        await read_waiting(reading, budget_of(context), context, len(head))
     return result
 
 
@@ -80,7 +79,8 @@ def count_chunks(region: Region, target: Target) -> tuple[int, int]:
 def _count(region: Region, grid: Any) -> int:
     total = 1
     if region.points:
-        columns = [np.array([grid.axes[axis].locate(position) for position in np.asarray(region.axes[axis]).tolist()]) for axis in region.points]
+        positions = [np.asarray(region.axes[axis]).tolist() for axis in region.points]
+        columns = [[grid.axes[axis].locate(place) for place in found] for axis, found in zip(region.points, positions, strict=True)]
         total = len(np.unique(np.stack(columns), axis=1).T)
     for axis, selected in enumerate(region.axes):
         if axis in region.points or isinstance(selected, int):

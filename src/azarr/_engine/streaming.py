@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
-__all__ = ["Block", "stream"]
-
 
 class Block(NamedTuple):
     """A part of a selection: `data` is what stands at `region`, one slice per axis of the selection."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from azarr._engine.blocking import index_of
-from azarr._engine.decoding import Reading
+from azarr._engine.decoding import Reading, together
 from azarr._platform import offload
 from azarr.codecs import Pipeline
 from azarr.codecs.sharding import Index, ShardLayout, merged
@@ -21,8 +20,6 @@ from azarr.errors import ObjectChanged, ShardIndexError, StoreError, TransportEr
 from azarr.plan import Job, Piece
 from azarr.scratch import Buffer, Scratch, view
 from azarr.stores.base import ByteRange, Value
-
-__all__ = ["Budget", "budget_of", "read_waiting"]
 
 INLINE = 50e-6
 """Seconds of decoding that the event loop may be kept busy with at a time."""
@@ -40,7 +37,7 @@ class Budget:
         self._waiters: deque[tuple[asyncio.Future[None], int]] = deque()
 
     @asynccontextmanager
-    async def request(self, nbytes: int) -> AsyncIterator[None]:
+    async def request(self, nbytes: int) -> AsyncGenerator[None]:
         """Hold one request, and `nbytes` (at most all there are) until what was fetched is placed."""
         nbytes = await self._acquire(nbytes)
         try:
@@ -92,13 +89,9 @@ def budget_of(context: Context) -> Budget:
 async def read_waiting(reading: Reading, budget: Budget, context: Context, loops: int) -> None:
     """Run fetch loops until the jobs are done. The first error stops them all, and is raised when none is running any more."""
     work = _Work(reading, budget, context)
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(loops):
-                group.create_task(work.loop())
-    except BaseExceptionGroup as errors:
-        first = errors.exceptions[0]
-        raise first from first.__cause__
+    async with together() as group:
+        for _ in range(loops):
+            group.create_task(work.loop())
 
 
 class _Work:
@@ -124,61 +117,51 @@ class _Work:
         async with self.budget.request(self.cost(pipeline, 1)):
             value = await self.get(key, None)
             if value is None:
-                self.reading.missing(piece)
+                self.reading.missing([piece])
             else:
                 await self.place([(piece, value.data)], pipeline, key)
 
     async def shard(self, job: Job) -> None:
         """Some inner chunks of one shard: with one request where all of it is needed, else by its index."""
         assert job.shard is not None
-        target = self.reading.target
-        key, layout = target.key(job.shard), target.layout.shard(job.shard)
-        cost = self.cost(layout.inner, len(job.pieces))
+        reading, pieces = self.reading, job.pieces
+        key, layout = reading.target.key(job.shard), reading.target.layout.shard(job.shard)
+        cost = self.cost(layout.inner, len(pieces))
         if job.complete and cost <= self.most // 2:
             async with self.budget.request(cost):
-                value = await self.get(key, None)
-                if value is not None:
-                    self.reading.pin(key, value.version)
-                    try:
-                        index = layout.index_of(value.data, self.scratch)
-                        entries = layout.entries(index, [target.layout.inside(piece.coords) for piece in job.pieces], len(value.data))
-                    except StoreError as error:
-                        raise error.within(self.reading.where, key) from error.__cause__
-                    target.indexes.put(key, value.version, index)
-                    await self.pieces(job.pieces, entries, [(0, view(value.data))], layout, key)
+                if (value := await self.get(key, None)) is None:
+                    reading.missing(pieces)
                     return
-            for piece in job.pieces:
-                self.reading.missing(piece)
+                reading.pin(key, value.version)
+                shard = view(value.data)
+                at = slice(layout.index_size) if layout.at_start else slice(max(0, len(shard) - layout.index_size), None)
+                index = reading.index_of(layout, key, Value(shard[at], value.version), self.scratch)
+                await self.pieces(pieces, reading.entries(layout, index, pieces, len(shard), key), [(0, shard)], layout, key)
             return
-        held = await self.index(key, layout)
-        if held is None:
-            for piece in job.pieces:
-                self.reading.missing(piece)
+        if (held := await self.index(key, layout)) is None:
+            reading.missing(pieces)
             return
-        version, index = held
-        self.reading.pin(key, version)
-        try:
-            entries = layout.entries(index, [target.layout.inside(piece.coords) for piece in job.pieces], None)
-        except StoreError as error:
-            raise error.within(self.reading.where, key) from None
+        reading.pin(key, held[0])
+        entries = reading.entries(layout, held[1], pieces, None, key)
         fetched: list[tuple[int, Buffer]] = []
-        async with self.budget.request(min(cost, self.most)):
+        async with self.budget.request(cost):
             for start, stop in merged([entry for entry in entries if entry is not None], gap=GAP, span=SPAN):
-                value = await self.get(key, (start, stop))
-                if value is None:
-                    raise ObjectChanged("the shard was deleted while it was being read", store=self.reading.where, key=key)
-                self.reading.pin(key, value.version)
+                if (value := await self.get(key, (start, stop))) is None:
+                    raise ObjectChanged("the shard was deleted while it was being read", store=reading.where, key=key)
+                reading.pin(key, value.version)
                 if len(value.data) != stop - start:
-                    raise ShardIndexError(f"bytes {start:,} to {stop:,} lie outside the shard", store=self.reading.where, key=key)
-                fetched.append((start, value.data))
-            await self.pieces(job.pieces, entries, [(start, view(data)) for start, data in fetched], layout, key)
+                    raise ShardIndexError(f"bytes {start:,} to {stop:,} lie outside the shard", store=reading.where, key=key)
+                fetched.append((start, view(value.data)))
+            await self.pieces(pieces, entries, fetched, layout, key)
 
-    async def pieces(self, pieces: list[Piece], entries: list[tuple[int, int] | None], fetched: list[tuple[int, Buffer]], layout: ShardLayout, key: str) -> None:
+    async def pieces(
+        self, pieces: list[Piece], entries: list[tuple[int, int] | None], fetched: list[tuple[int, Buffer]], layout: ShardLayout, key: str
+    ) -> None:
         """Place pieces whose bytes are at hand, in `fetched` as (start, bytes)."""
         found: list[tuple[Piece, Buffer]] = []
         for piece, entry in zip(pieces, entries, strict=True):
             if entry is None:
-                self.reading.missing(piece)
+                self.reading.missing([piece])
                 continue
             start, data = next((start, data) for start, data in fetched if start <= entry[0] and entry[1] <= start + len(data))
             found.append((piece, data[entry[0] - start : entry[1] - start]))
@@ -195,7 +178,7 @@ class _Work:
         try:
             async with self.budget.request(min(layout.index_size, self.most)):
                 value = await self.get(key, layout.index_range)
-            found = None if value is None else (value.version, index_of(self.reading, layout, key, value, self.scratch))
+            found = None if value is None else (value.version, self.reading.index_of(layout, key, value, self.scratch))
         except BaseException as error:
             future.cancel() if isinstance(error, asyncio.CancelledError) else future.set_exception(error)
             future.exception() if not future.cancelled() else None
@@ -208,7 +191,7 @@ class _Work:
             return await self.reading.target.store.get(key, byte_range)
         except StoreError as error:
             raise error.within(self.reading.where, key) from error.__cause__
-        except (OSError, asyncio.TimeoutError) as error:
+        except OSError as error:
             raise TransportError(f"{type(error).__name__}: {error}", store=self.reading.where, key=key) from error
 
     async def place(self, found: list[tuple[Piece, Buffer]], pipeline: Pipeline, key: str) -> None:

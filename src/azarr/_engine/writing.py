@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from azarr._engine.decoding import Target
+from azarr._engine.decoding import Target, together
 from azarr._engine.waiting import Budget, budget_of
 from azarr._platform import cores, offload
 from azarr.codecs.base import ChunkSpec
@@ -19,8 +18,6 @@ from azarr.grid import Axis
 from azarr.plan import Piece, jobs
 from azarr.scratch import Buffer
 from azarr.selection import Region, Selected
-
-__all__ = ["write"]
 
 
 async def write(target: Target, region: Region, values: npt.NDArray[Any], context: Context) -> None:
@@ -41,13 +38,9 @@ async def write(target: Target, region: Region, values: npt.NDArray[Any], contex
         for job in work:
             await _write_chunk(target, job.pieces[0], source, budget, context)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(max(2, context.workers or cores())):
-                group.create_task(loop())
-    except BaseExceptionGroup as errors:
-        first = errors.exceptions[0]
-        raise first from first.__cause__
+    async with together() as group:
+        for _ in range(max(2, context.workers or cores())):
+            group.create_task(loop())
 
 
 async def _write_chunk(target: Target, piece: Piece, source: npt.NDArray[Any], budget: Budget, context: Context) -> None:

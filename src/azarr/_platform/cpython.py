@@ -1,8 +1,9 @@
-"""CPython: threads do what would block the event loop."""
+"""CPython: threads do what would block the event loop, aiohttp does HTTP."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -11,8 +12,6 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 from azarr.errors import MissingPackage, TransportError
-
-__all__ = ["Response", "cores", "fetch", "offload", "spawn"]
 
 T = TypeVar("T")
 Call = Callable[[], Any]
@@ -25,6 +24,31 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+class _Job:
+    """A call in a thread, as the loop that waits for it sees it. `future` may be cancelled; `ended` is when the thread is done."""
+
+    __slots__ = ("call", "ended", "error", "future", "loop", "over", "result")
+
+    def __init__(self, call: Call) -> None:
+        self.call, self.loop = call, asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self.loop.create_future()
+        self.ended: asyncio.Future[None] | None = None
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.over = False
+
+    def finish(self) -> None:
+        self.over = True
+        if self.ended is not None and not self.ended.done():
+            self.ended.set_result(None)
+        if self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.error)
+
+
 class _Threads:
     """Threads that wait for calls. One is added when a call comes and none is idle, up to `most`; they live as long as the process.
 
@@ -32,77 +56,52 @@ class _Threads:
     """
 
     def __init__(self) -> None:
-        self.queue: SimpleQueue[tuple[asyncio.AbstractEventLoop, asyncio.Future[Any], Call]] = SimpleQueue()
-        self.lock = threading.Lock()
+        self.queue: SimpleQueue[_Job] = SimpleQueue()
+        self.lock, self.process, self.most = threading.Lock(), os.getpid(), max(8, 2 * cores())
         self.idle = self.count = 0
-        self.most = max(8, 2 * cores())
-        self.process = os.getpid()
 
-    def submit(self, call: Call) -> asyncio.Future[Any]:
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
+    def submit(self, job: _Job) -> None:
         with self.lock:
             start = self.idle <= 0 and self.count < self.most
             self.count += start
             self.idle -= 1
-        self.queue.put((loop, future, call))
+        self.queue.put(job)
         if start:
             threading.Thread(target=self.run, name="azarr", daemon=True).start()
-        return future
 
     def run(self) -> None:
-        with self.lock:
-            self.idle += 1
         while True:
-            loop, future, call = self.queue.get()
-            result: Any = None
-            error: BaseException | None = None
-            try:
-                result = call()
-            except BaseException as raised:  # handed to whoever awaits
-                error = raised
             with self.lock:
                 self.idle += 1
+            job = self.queue.get()
             try:
-                loop.call_soon_threadsafe(_finish, future, result, error)
-            except RuntimeError:  # the loop was closed: nobody is left to tell
-                pass
-            del loop, future, call, result, error
-
-
-def _finish(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-    if future.cancelled():
-        return
-    if error is None:
-        future.set_result(result)
-    else:
-        future.set_exception(error)
+                job.result = job.call()
+            except BaseException as error:  # handed to whoever awaits
+                job.error = error
+            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody is left to tell
+                job.loop.call_soon_threadsafe(job.finish)
+            del job
 
 
 _threads = _Threads()
 
 
-def spawn(call: Callable[[], T]) -> asyncio.Future[T]:
-    """Start `call` in a thread; the future is the running loop's."""
-    global _threads
+async def offload(call: Callable[[], T], *, stop: Callable[[], None] | None = None) -> T:
+    """`call()` in a thread. Cancelled, it calls `stop`, waits until the call has ended, then raises: nothing is left running."""
+    global _threads  # noqa: PLW0603  # made anew in a forked process
     if _threads.process != os.getpid():  # threads do not survive a fork
         _threads = _Threads()
-    return _threads.submit(call)
-
-
-async def offload(call: Callable[[], T]) -> T:
-    """`call()` in a thread. Cancelled, it waits until the call has ended, then raises: nothing is left running."""
-    future = spawn(call)
+    job = _Job(call)
+    _threads.submit(job)
     try:
-        return await asyncio.shield(future)
+        return await job.future
     except asyncio.CancelledError:
-        while not future.done():
-            try:
-                await asyncio.wait([future])
-            except asyncio.CancelledError:
-                continue
-        if not future.cancelled():
-            future.exception()  # seen, so that the loop does not report it
+        if stop is not None:
+            stop()
+        while not job.over:
+            job.ended = job.loop.create_future()
+            with contextlib.suppress(asyncio.CancelledError):
+                await job.ended
         raise
 
 
@@ -122,7 +121,7 @@ async def fetch(url: str, *, headers: Mapping[str, str]) -> Response:
         async with session.get(url, headers={"Accept-Encoding": "identity", **headers}) as answer:
             body = await answer.read()
             return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, body)
-    except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
+    except (aiohttp.ClientError, OSError) as error:
         raise TransportError(f"no complete answer ({type(error).__name__}: {error})") from error
 
 

@@ -4,68 +4,51 @@ The header and the table of blocks are validated here, before a native decoder s
 of a truncated chunk.
 """
 
-from __future__ import annotations
-
 import struct
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from azarr.codecs import snappy
-from azarr.codecs.base import integer, one_of, only
-from azarr.codecs.native import blosc_decoder
+from azarr.codecs.base import BytesBytes, Configuration, check_size, settings
+from azarr.codecs.native import decoder
 from azarr.codecs.registry import load
 from azarr.errors import ChunkDecodeError
 from azarr.scratch import Buffer, Bytes, Scratch, view
 
-__all__ = ["Blosc"]
-
-HEADER = struct.Struct("<4B3I")
-"""Format version, version of the inner codec, flags, element size; decoded size, block size, compressed size."""
-STORED, BITSHUFFLED, VERSIONS, SNAPPY = 0x2, 0x4, (1, 2), 2
-"""Two flags, the known formats, and the number in the flags of the one inner codec that no installed library decodes."""
+U32, HEADER = struct.Struct("<I"), struct.Struct("<4B3I")
+"""The header has format version, version of the inner codec, flags, element size; decoded size, block size, compressed size."""
+SHUFFLED, STORED, BITSHUFFLED, WHOLE_BLOCKS, SNAPPY = 0x1, 0x2, 0x4, 0x10, 2
+"""Flags (the fourth: blocks are not split into one stream per byte of an element), and the inner codec that no library decodes."""
 NAMES = ("blosclz", "lz4", "lz4hc", "zlib", "zstd", "snappy")
 SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
+SIZES = range(1 << 31)
 
 
-class Blosc:
+class Blosc(BytesBytes):
     """v3 names the shuffle and the element size; numcodecs has numbers, where -1 chooses by the element size."""
 
-    kind: Literal["bytes-bytes"] = "bytes-bytes"
-    __slots__ = ("blocksize", "clevel", "cname", "shuffle", "typesize")
-
-    def __init__(self, cname: str, clevel: int, shuffle: int, typesize: int, blocksize: int) -> None:
-        self.cname, self.clevel, self.shuffle, self.typesize, self.blocksize = cname, clevel, shuffle, typesize, blocksize
-
-    @classmethod
-    def from_configuration(cls, name: str, configuration: Mapping[str, Any]) -> Blosc:
-        only(configuration, ("cname", "clevel", "shuffle", "typesize", "blocksize"), name)
-        cname = one_of(configuration, "cname", name, NAMES, "lz4")
-        shuffle = one_of(configuration, "shuffle", name, (*SHUFFLES, -1, 0, 1, 2), 1 if name.startswith("numcodecs") else "noshuffle")
-        typesize = integer(configuration, "typesize", name, least=0, most=(1 << 31) - 1, default=1) or 1
-        number = SHUFFLES[shuffle] if isinstance(shuffle, str) else shuffle if shuffle >= 0 else (2 if typesize == 1 else 1)
-        clevel = integer(configuration, "clevel", name, least=0, most=9, default=5)
-        return cls(cname, clevel, number, typesize, integer(configuration, "blocksize", name, least=0, most=(1 << 31) - 1, default=0))
-
-    def encoded_size(self, size: int) -> int | None:
-        return None
+    def __init__(self, name: str, configuration: Configuration) -> None:
+        known = {"cname": (NAMES, "lz4"), "clevel": (range(10), 5), "typesize": (SIZES, 1), "blocksize": (SIZES, 0)}
+        shuffles = ((*SHUFFLES, -1, 0, 1, 2), 1 if name.startswith("numcodecs") else "noshuffle")
+        self.cname, self.clevel, typesize, self.blocksize, shuffle = settings(name, configuration, **known, shuffle=shuffles)
+        self.typesize = typesize or 1
+        self.shuffle = (2 if self.typesize == 1 else 1) if shuffle == -1 else SHUFFLES.get(shuffle, shuffle)
+        self.speed = 0.9 if self.cname in ("zlib", "zstd") else 3.0
 
     def decode(self, data: Buffer, size: int | None, bound: int, out: Bytes | None, scratch: Scratch) -> Buffer:
         raw = view(data)
-        nbytes = validated(raw, size, bound)
-        into = out if out is not None and out.size == nbytes else np.empty(nbytes, np.uint8)
+        nbytes, flags, typesize = validated(raw, size, bound)
+        into = np.empty(nbytes, np.uint8) if out is None else out
         if not nbytes:
             return into
-        if not raw[2] & STORED and raw[2] >> 5 == SNAPPY:
-            snappy.decode(raw, into)
+        if not flags & STORED and flags >> 5 == SNAPPY:
+            _snappy(raw, into)
             return into
-        # libblosc2 leaves the last bytes of such a chunk undefined, and says nothing.
-        trailing = raw[2] & BITSHUFFLED and nbytes % int(raw[3])
-        native = None if trailing else blosc_decoder(scratch)
+        # libblosc2 leaves the last bytes of a chunk undefined, and says nothing, if it is bitshuffled and they are no whole element.
+        native = None if flags & BITSHUFFLED and nbytes % typesize else decoder("blosc", scratch)
         if native is not None:
-            found = native(raw, into)
-            if found != nbytes:
+            if (found := native(raw, into)) != nbytes:
+                del scratch.state["blosc"]  # what damaged data did to its state is not known
                 raise ChunkDecodeError(f"blosc data are damaged (code {found})")
             return into
         module = load("numcodecs.blosc", "blosc", 'pip install "azarr[fast]" or pip install numcodecs')
@@ -82,13 +65,13 @@ class Blosc:
         return module.compress(elements, self.cname.encode(), self.clevel, self.shuffle, self.blocksize)
 
 
-def validated(raw: Bytes, size: int | None, bound: int) -> int:
-    """The decoded size that the header states, once header and block table are seen to fit the bytes at hand."""
+def validated(raw: Bytes, size: int | None, bound: int) -> tuple[int, int, int]:
+    """Decoded size, flags and element size of the header, once header and block table are seen to fit the bytes at hand."""
     if raw.size < HEADER.size:
         raise ChunkDecodeError(f"{raw.size} bytes are too few for a blosc header")
-    version, _, flags, typesize, nbytes, blocksize, cbytes = HEADER.unpack_from(raw)
-    if version not in VERSIONS or not typesize:
-        raise ChunkDecodeError(f"not a chunk of Blosc 1 (format {version}, element size {typesize})")
+    version, _, flags, typesize, nbytes, blocksize, cbytes = HEADER.unpack_from(raw.data)
+    if version not in (1, 2) or not typesize or (flags & SHUFFLED and flags & BITSHUFFLED):  # both: a header of Blosc 2 goes on
+        raise ChunkDecodeError(f"not a chunk of Blosc 1 (format {version}, flags {flags:#x}, element size {typesize})")
     if cbytes != raw.size:
         raise ChunkDecodeError(f"blosc states {cbytes:,} compressed bytes, but {raw.size:,} are here")
     if nbytes != size if size is not None else nbytes > bound:
@@ -96,14 +79,54 @@ def validated(raw: Bytes, size: int | None, bound: int) -> int:
     if flags & STORED or not nbytes:
         if cbytes != HEADER.size + nbytes:
             raise ChunkDecodeError(f"blosc stores {cbytes - HEADER.size:,} bytes, but states {nbytes:,}")
-        return nbytes
+        return nbytes, flags, typesize
     if not 0 < blocksize <= nbytes:
         raise ChunkDecodeError(f"blosc states blocks of {blocksize:,} bytes in {nbytes:,}")
     blocks = -(-nbytes // blocksize)
     least = HEADER.size + 4 * blocks
-    if cbytes < least:
-        raise ChunkDecodeError(f"{cbytes:,} bytes are too few for a table of {blocks:,} blosc blocks")
-    starts = struct.unpack_from(f"<{blocks}I", raw, HEADER.size)
+    starts = struct.unpack_from(f"<{blocks}I", raw.data, HEADER.size) if cbytes >= least else (0,)
     if min(starts) < least or max(starts) > cbytes - 4:
-        raise ChunkDecodeError("the table of blosc blocks points outside the chunk")
-    return nbytes
+        raise ChunkDecodeError(f"the table of {blocks:,} blosc blocks points outside the chunk of {cbytes:,} bytes")
+    return nbytes, flags, typesize
+
+
+def _snappy(raw: Bytes, out: Bytes) -> None:
+    """Decode a chunk with Snappy inside, which neither libblosc2 nor numcodecs does: blocks here, Snappy itself by cramjam."""
+    snappy = load("cramjam", "blosc with snappy", "pip install cramjam").snappy
+    _, _, flags, typesize, nbytes, blocksize, _ = HEADER.unpack_from(raw.data)
+    starts = struct.unpack_from(f"<{-(-nbytes // blocksize)}I", raw.data, HEADER.size)
+    for start, first in zip(starts, range(0, nbytes, blocksize), strict=True):
+        block = out[first : first + blocksize]
+        split = not flags & WHOLE_BLOCKS and typesize <= 16 and blocksize // typesize >= 128 and block.size == blocksize
+        block[:] = _unshuffled(_block(raw, start, block.size, typesize if split else 1, snappy), flags, typesize)
+
+
+def _block(raw: Bytes, position: int, size: int, streams: int, snappy: Any) -> Bytes:
+    """The streams of one block: each a length and its bytes, which are as they are where Snappy did not make them shorter."""
+    parts: list[Bytes] = []
+    for _ in range(streams):
+        length = U32.unpack_from(raw.data, position)[0] if position + U32.size <= raw.size else raw.size
+        position += U32.size + length
+        if position > raw.size:
+            raise ChunkDecodeError("a blosc block reaches outside the chunk")
+        data = raw[position - length : position]
+        if length != size // streams:
+            try:
+                data = view(bytes(snappy.decompress_raw(data.tobytes(), output_len=size // streams)))
+            except Exception as error:  # cramjam.DecompressionError, which is not there to name before it is imported
+                raise ChunkDecodeError(f"not valid snappy data ({error})") from error
+        parts.append(data)
+    check_size(sum(part.size for part in parts), size, "a blosc block")
+    return np.concatenate(parts)
+
+
+def _unshuffled(block: Bytes, flags: int, typesize: int) -> Bytes:
+    """Shuffle stores first bytes, then second bytes, ...; bitshuffle the same with bits, unless elements do not come in eights."""
+    elements = block.size // typesize
+    head, tail = block[: elements * typesize], block[elements * typesize :]
+    if flags & SHUFFLED and typesize > 1:
+        head = head.reshape(typesize, -1).T
+    elif flags & BITSHUFFLED and elements % 8 == 0:
+        bits = np.unpackbits(head.reshape(8 * typesize, -1), axis=1, bitorder="little")
+        head = np.packbits(bits.T, axis=1, bitorder="little")
+    return np.concatenate([view(np.ascontiguousarray(head)), tail])

@@ -1,60 +1,46 @@
 """`bytes`: the elements of a chunk one after the other, C order, in the byte order that the configuration names.
 
-A v2 array may store a struct whose fields differ in byte order; then the configuration carries the stored `dtype`.
+A v2 array may store a struct whose fields differ in byte order; then the configuration carries the stored `dtype`, as v2 writes it.
 """
-
-from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any, Literal
 
 import numpy as np
 
-from azarr.codecs.base import Array, ChunkSpec, check_size, one_of, only
-from azarr.dtypes import NumPyDType
+from azarr.codecs.base import Array, ArrayBytes, ChunkSpec, Configuration, check_size, settings
+from azarr.dtypes import NumPyDType, native
 from azarr.errors import ChunkDecodeError, MetadataError
 from azarr.scratch import Buffer, Scratch, view
-
-__all__ = ["Bytes"]
-
-ENDIANS = {"little": "<", "big": ">"}
+from azarr.v2 import dtype_from_json
 
 
-class Bytes:
+class Bytes(ArrayBytes):
     """The serializer of data types of fixed size. Decoding is a view; bytes are swapped when the view is copied."""
 
-    kind: Literal["array-bytes"] = "array-bytes"
-    __slots__ = ("endian", "stored")
-
-    def __init__(self, endian: str | None = None, stored: NumPyDType | None = None) -> None:
-        self.endian, self.stored = endian, stored
-
-    @classmethod
-    def from_configuration(cls, name: str, configuration: Mapping[str, Any]) -> Bytes:
-        only(configuration, ("endian", "dtype"), name)
-        if isinstance(configuration.get("dtype"), np.dtype):
-            return cls(stored=configuration["dtype"])
-        return cls(one_of(configuration, "endian", name, ("little", "big", None)))
+    def __init__(self, name: str, configuration: Configuration) -> None:
+        self.endian, stored = settings(name, configuration, endian=(("little", "big", None), None), dtype=(None, None))
+        self.stored = None if stored is None else dtype_from_json(stored)
 
     def stored_dtype(self, chunk: ChunkSpec) -> NumPyDType:
         if chunk.kind != "fixed":
             raise MetadataError("the codec 'bytes' needs a data type of fixed size", field="codecs.bytes", value=chunk.kind)
         if self.stored is not None:
             return self.stored
-        stored = chunk.dtype.newbyteorder(ENDIANS[self.endian or "little"])
-        if self.endian is None and chunk.dtype.names is None and stored != chunk.dtype.newbyteorder(">"):  # of structs in the wild it is absent
+        big, little = chunk.dtype.newbyteorder(">"), chunk.dtype.newbyteorder("<")
+        if self.endian is None and chunk.dtype.names is None and big != little:  # of structs in the wild it is absent
             raise MetadataError("mandatory for types of several bytes", field="codecs.bytes.endian", value=None)
-        return stored
+        return big if self.endian == "big" else little
 
     def is_memory(self, chunk: ChunkSpec) -> bool:
         """Whether stored bytes are what NumPy has in memory, so that they can be read right into a result."""
         return self.stored_dtype(chunk) == chunk.dtype and chunk.dtype.kind != "b"
 
     def encoded_size(self, chunk: ChunkSpec) -> int | None:
-        return chunk.nbytes
+        stored = self.stored_dtype(chunk)
+        if native(stored) != native(chunk.dtype):
+            raise MetadataError(f"elements of {chunk.dtype} are needed", field="codecs.bytes.dtype", value=stored)
+        return chunk.size * stored.itemsize
 
     def decode(self, data: Buffer, chunk: ChunkSpec, scratch: Scratch) -> Array:
-        nbytes = chunk.size * chunk.dtype.itemsize
+        nbytes = chunk.nbytes
         check_size(len(data), nbytes, "the chunk")
         if not nbytes:
             return np.zeros(chunk.shape, chunk.dtype)
@@ -69,6 +55,6 @@ class Bytes:
         return raw.view(stored).reshape(chunk.shape)
 
     def encode(self, array: Array, chunk: ChunkSpec) -> Buffer:
-        if not chunk.size * chunk.dtype.itemsize:
+        if not chunk.nbytes:
             return b""
         return np.ascontiguousarray(array, self.stored_dtype(chunk)).reshape(-1).view(np.uint8)

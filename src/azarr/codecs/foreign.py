@@ -3,114 +3,102 @@
 v2 filters work on bytes (`ForeignBytes`), the v3 codecs of the same names on arrays (`ForeignFilter`).
 """
 
-from __future__ import annotations
-
-import math
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from azarr.codecs.base import Array, ChunkSpec, check_size
+from azarr import dtypes
+from azarr.codecs.base import Array, ArrayArray, ArrayBytes, BytesBytes, ChunkSpec, Configuration, check_size
 from azarr.codecs.registry import load
+from azarr.dtypes import NumPyDType
 from azarr.errors import ChunkDecodeError, MetadataError, MissingPackage
 from azarr.scratch import Buffer, Bytes, Scratch, view
-
-__all__ = ["ForeignBytes", "ForeignFilter", "ForeignObjects", "ForeignSerializer"]
 
 PACKAGES = {"zfpy": "zfpy", "pcodec": "pcodec", "msgpack2": "msgpack", "crc32c": "crc32c"}
 ADDED = {"shuffle": 0, "fletcher32": 4, "crc32": 4, "crc32c": 4, "adler32": 4, "jenkins_lookup3": 4}
 """Bytes by which the codec makes its input longer; others vary."""
-NEEDS_DTYPE = {"delta": "dtype", "fixedscaleoffset": "dtype", "quantize": "dtype", "astype": "decode_dtype"}
+DECODED = {"delta": "dtype", "fixedscaleoffset": "dtype", "quantize": "dtype", "astype": "decode_dtype"}
+ENCODED = {"delta": "astype", "fixedscaleoffset": "astype", "astype": "encode_dtype"}
+"""The entries that name the data types of what a filter gives when it decodes, and of what it takes."""
 
 
-class _Foreign:
-    """A numcodecs codec, made when it is first used."""
+class Foreign:
+    """A numcodecs codec, made when it is used."""
 
-    __slots__ = ("configuration", "id", "name")
+    def __init__(self, name: str, configuration: Configuration) -> None:
+        self.name, self.id = name, name.removeprefix("numcodecs.").removeprefix("v2:")
+        self.configuration = {key: value for key, value in configuration.items() if value is not None}
 
-    def __init__(self, name: str, configuration: Mapping[str, Any]) -> None:
-        self.name = name
-        self.id = name.removeprefix("numcodecs.").removeprefix("v2:")
-        self.configuration = {key: value for key, value in configuration.items() if key != "id"}
-
-    @classmethod
-    def from_configuration(cls, name: str, configuration: Mapping[str, Any]) -> Any:
-        return cls(name, configuration)
-
-    def codec(self, **defaults: Any) -> Any:
+    def codec(self, dtype: NumPyDType | None = None) -> Any:
         registry = load("numcodecs.registry", self.name, "pip install numcodecs")
-        settings = {**defaults, **{key: value for key, value in self.configuration.items() if value is not None}}
+        defaults = {DECODED[self.id]: dtype.str} if dtype is not None and self.id in DECODED else {}
         try:
-            return registry.get_codec({"id": self.id, **settings})
+            return registry.get_codec({**defaults, **self.configuration, "id": self.id})
         except (TypeError, ValueError) as error:
             if self.id in PACKAGES and "not available" in str(error):
                 raise MissingPackage(f"the codec {self.name!r}", PACKAGES[self.id], f"pip install {PACKAGES[self.id]}") from error
             raise MetadataError(str(error), field=f"codecs.{self.name}", value=self.configuration) from error
 
-    def run(self, data: Any, **defaults: Any) -> Array:
+    def run(self, data: Any, dtype: NumPyDType | None = None) -> Array:
         """`data` decoded, as an array of whatever data type the codec gives."""
-        codec = self.codec(**defaults)
+        codec = self.codec(dtype)
         try:
             found = codec.decode(data)
         except Exception as error:  # numcodecs raises what its libraries raise: RuntimeError, ValueError, struct.error, ...
             raise ChunkDecodeError(f"{self.name} cannot decode this ({error})") from error
-        return found if isinstance(found, np.ndarray) else np.frombuffer(found, np.uint8)
+        return found if hasattr(found, "dtype") else np.frombuffer(found, np.uint8)
+
+    def made(self, data: Any, dtype: NumPyDType | None = None) -> Array:
+        """`data` encoded."""
+        return np.ascontiguousarray(self.codec(dtype).encode(data))
 
 
-class ForeignBytes(_Foreign):
-    kind: Literal["bytes-bytes"] = "bytes-bytes"
-    __slots__ = ()
+class ForeignBytes(Foreign, BytesBytes):
+    """A codec of bytes, or a filter of v2, which may store elements of one byte as elements of sixteen."""
+
+    growth = 16.0
 
     def encoded_size(self, size: int) -> int | None:
         return size + ADDED[self.id] if self.id in ADDED else None
 
     def decode(self, data: Buffer, size: int | None, bound: int, out: Bytes | None, scratch: Scratch) -> Buffer:
-        if self.id == "lz4" and (len(data) < 4 or int.from_bytes(view(data)[:4].tobytes(), "little") > bound):
-            raise ChunkDecodeError(f"lz4 states a size above the {bound:,} bytes that are allowed")
-        found = view(np.ascontiguousarray(self.run(view(data))).reshape(-1))
-        if size is not None:
-            check_size(len(found), size, self.name)
-        return found
+        if self.id == "lz4" and int.from_bytes(view(data)[:4].tobytes(), "little") > bound:
+            raise ChunkDecodeError(f"lz4 states a size above the {bound:,} bytes that are expected")
+        found = self.run(view(data))
+        if found.dtype.hasobject:
+            raise MetadataError("a filter gives numbers or bytes here", field=f"codecs.{self.name}", value=self.configuration)
+        check_size(found.nbytes, size, self.name)
+        return view(np.ascontiguousarray(found))
 
     def encode(self, data: Buffer) -> Buffer:
-        return view(np.ascontiguousarray(np.asarray(self.codec().encode(view(data)))).reshape(-1))
+        return view(self.made(view(data)))
 
 
-class ForeignFilter(_Foreign):
-    kind: Literal["array-array"] = "array-array"
-    __slots__ = ()
-
-    def settings(self, chunk: ChunkSpec) -> dict[str, Any]:
-        return {NEEDS_DTYPE[self.id]: chunk.dtype.str} if self.id in NEEDS_DTYPE else {}
+class ForeignFilter(Foreign, ArrayArray):
+    """A codec of arrays: what v3 calls `numcodecs.delta`, ..., and `bitround`."""
 
     def resolve(self, chunk: ChunkSpec) -> ChunkSpec:
         if self.id == "packbits":
-            return replace(chunk, dtype=np.dtype("u1"), shape=(1 + math.ceil(chunk.size / 8),))
-        if self.id == "quantize":
-            return chunk
-        named = self.configuration.get("encode_dtype" if self.id == "astype" else "astype")
-        return replace(chunk, dtype=np.dtype(named).newbyteorder("=")) if named else chunk
+            return replace(chunk, dtype=np.dtype("u1"), shape=(1 + -(-chunk.size // 8),))
+        try:
+            dtype = np.dtype(self.configuration.get(ENCODED.get(self.id, ""), chunk.dtype)).newbyteorder("=")
+            return replace(chunk, dtype=dtypes.from_numpy(dtype).numpy)
+        except (TypeError, MetadataError) as error:
+            raise MetadataError(f"not a data type of stored elements ({error})", field=f"codecs.{self.name}", value=self.configuration) from error
 
     def decode(self, array: Array, chunk: ChunkSpec) -> Array:
-        encoded = np.ascontiguousarray(array, self.resolve(chunk).dtype)
-        found = self.run(encoded, **self.settings(chunk))
+        found = self.run(np.ascontiguousarray(array, self.resolve(chunk).dtype), chunk.dtype)
         check_size(found.size, chunk.size, f"{self.name} (in elements)")
         return found.reshape(chunk.shape).astype(chunk.dtype, copy=False)
 
     def encode(self, array: Array, chunk: ChunkSpec) -> Array:
         encoded = self.resolve(chunk)
-        found = np.asarray(self.codec(**self.settings(chunk)).encode(np.ascontiguousarray(array)))
-        return found.reshape(-1).view(encoded.dtype).reshape(encoded.shape)
+        return self.made(np.ascontiguousarray(array), chunk.dtype).reshape(-1).view(encoded.dtype).reshape(encoded.shape)
 
 
-class ForeignSerializer(_Foreign):
-    kind: Literal["array-bytes"] = "array-bytes"
-    __slots__ = ()
-
-    def encoded_size(self, chunk: ChunkSpec) -> int | None:
-        return None
+class ForeignSerializer(Foreign, ArrayBytes):
+    """Object codecs of v2 (`json2`, `msgpack2`, `vlen-array`, `categorize`), and compressors of arrays (`zfpy`, `pcodec`)."""
 
     def decode(self, data: Buffer, chunk: ChunkSpec, scratch: Scratch) -> Array:
         found = self.run(view(data).tobytes())
@@ -118,13 +106,4 @@ class ForeignSerializer(_Foreign):
         return found.reshape(chunk.shape)
 
     def encode(self, array: Array, chunk: ChunkSpec) -> Buffer:
-        return self.codec().encode(np.ascontiguousarray(array))
-
-
-class ForeignObjects(ForeignSerializer):
-    """Object codecs of v2: `json2`, `msgpack2`, `vlen-array`, `categorize`. Never `pickle`."""
-
-    __slots__ = ()
-
-    def encode(self, array: Array, chunk: ChunkSpec) -> Buffer:
-        return view(np.asarray(self.codec().encode(array.reshape(-1).astype(object))))
+        return view(self.made(np.ascontiguousarray(array) if chunk.kind == "fixed" else array.reshape(-1).astype(object)))

@@ -4,29 +4,24 @@ A shard is inner chunks in any order, and an index at its end or start: for each
 bytes it has, as two little-endian u64. Both 2**64 - 1: the inner chunk is absent, and reads as the fill value.
 """
 
-from __future__ import annotations
-
-import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from azarr.codecs.base import Array, ChunkSpec, check_size, one_of, only
+from azarr.codecs.base import Array, ArrayBytes, ChunkSpec, Configuration, settings
 from azarr.codecs.pipeline import Pipeline
 from azarr.errors import ChunkDecodeError, MetadataError, ShardIndexError
 from azarr.grid import integers
-from azarr.metadata import CodecSpec, codecs_from_json
+from azarr.metadata import codecs_from_json
 from azarr.scratch import Buffer, Scratch, view
-
-__all__ = ["Index", "ShardLayout", "Sharding", "merged"]
 
 Index = npt.NDArray[np.uint64]
 """The index of one shard, one row of (offset, nbytes) per inner chunk, in C order."""
-ABSENT = (1 << 64) - 1
+ABSENT, LAST = (1 << 64) - 1, (1 << 63) - 1
+"""What the index says of absent chunks, and the last position that files, and so objects, have."""
 U64 = np.dtype("<u8")
 
 
@@ -35,6 +30,7 @@ class ShardLayout:
     """A shard of one shape: how many inner chunks it has along each axis, and how to read them and their index."""
 
     counts: tuple[int, ...]
+    strides: tuple[int, ...]
     inner: Pipeline
     index: Pipeline
     index_size: int
@@ -60,115 +56,97 @@ class ShardLayout:
         """The index of a shard that is at hand as a whole."""
         if len(shard) < self.index_size:
             raise ShardIndexError(f"the shard has {len(shard):,} bytes, fewer than its index ({self.index_size:,})")
-        raw = view(shard)
-        return self.read_index(raw[: self.index_size] if self.at_start else raw[-self.index_size :], scratch)
+        return self.read_index(view(shard)[slice(*self.index_range)], scratch)
 
     def entries(self, index: Index, coords: Sequence[tuple[int, ...]], size: int | None) -> list[tuple[int, int] | None]:
         """Where the inner chunks at `coords` lie, (start, stop) in the object of `size` bytes, or None for absent ones."""
-        if len(coords) > 64:
-            flat = np.ravel_multi_index(tuple(np.asarray(coords, np.intp).T), self.counts) if self.counts else np.zeros(len(coords), np.intp)
-            rows = index[flat].tolist()
+        if len(coords) > 16:  # so many are looked up faster by NumPy
+            rows = index[np.asarray(coords, np.intp) @ np.asarray(self.strides, np.intp)].tolist()
         else:
-            strides = [math.prod(self.counts[axis + 1 :]) for axis in range(len(self.counts))]
-            rows = [index[sum(map(int.__mul__, each, strides))].tolist() for each in coords]
-        low, high = (self.index_size, size) if self.at_start else (0, None if size is None else size - self.index_size)
-        return [self._entry(offset, nbytes, low, high) for offset, nbytes in rows]
+            rows = [index[sum(map(int.__mul__, each, self.strides))].tolist() for each in coords]
+        low, high = (self.index_size, size or LAST) if self.at_start else (0, (size or LAST) - self.index_size)
+        found: list[tuple[int, int] | None] = []
+        for offset, nbytes in rows:
+            if offset == nbytes == ABSENT:
+                found.append(None)
+            elif low <= offset and offset + nbytes <= high:
+                found.append((offset, offset + nbytes))
+            else:
+                raise ShardIndexError(f"an inner chunk at {offset:,} of {nbytes:,} bytes lies outside the shard ({low:,} to {high:,})")
+        return found
 
-    def _entry(self, offset: int, nbytes: int, low: int, high: int | None) -> tuple[int, int] | None:
-        if offset == nbytes == ABSENT:
-            return None
-        stop = offset + nbytes
-        if offset < low or stop > ABSENT or (high is not None and stop > high):
-            raise ShardIndexError(f"an inner chunk at {offset:,} with {nbytes:,} bytes lies outside the shard ({low:,} to {high or 'its end'})")
-        return offset, stop
 
+class Sharding(ArrayBytes):
+    """The spec: the inner chunk shape divides the shard's evenly, and the codecs of the index have a fixed size."""
 
-class Sharding:
-    kind: Literal["array-bytes"] = "array-bytes"
-    __slots__ = ("_layouts", "at_start", "chunk_shape", "codecs", "index_codecs")
-
-    def __init__(self, chunk_shape: tuple[int, ...], codecs: tuple[CodecSpec, ...], index_codecs: tuple[CodecSpec, ...], at_start: bool) -> None:
-        self.chunk_shape, self.codecs, self.index_codecs, self.at_start = chunk_shape, codecs, index_codecs, at_start
+    def __init__(self, name: str, configuration: Configuration) -> None:
+        lists, ends = dict.fromkeys(("chunk_shape", "codecs", "index_codecs"), (None, None)), (("end", "start"), "end")
+        shape, codecs, index_codecs, location = settings(name, configuration, **lists, index_location=ends)
+        self.chunk_shape = integers(shape, f"codecs.{name}.chunk_shape", least=1)
+        self.codecs = codecs_from_json(codecs, f"codecs.{name}.codecs")
+        self.index_codecs = codecs_from_json(index_codecs, f"codecs.{name}.index_codecs")
+        self.at_start = location == "start"
         self._layouts: dict[tuple[int, ...], ShardLayout] = {}
 
-    @classmethod
-    def from_configuration(cls, name: str, configuration: Mapping[str, Any]) -> Sharding:
-        only(configuration, ("chunk_shape", "codecs", "index_codecs", "index_location"), name)
-        location = one_of(configuration, "index_location", name, ("start", "end"), "end")
-        return cls(
-            integers(configuration.get("chunk_shape"), "codecs.sharding_indexed.chunk_shape", least=1),
-            codecs_from_json(configuration.get("codecs"), "codecs.sharding_indexed.codecs"),
-            codecs_from_json(configuration.get("index_codecs"), "codecs.sharding_indexed.index_codecs"),
-            location == "start",
-        )
-
     def layout(self, chunk: ChunkSpec) -> ShardLayout:
-        """The layout of a shard that is `chunk`. The spec: the inner chunk shape divides the shard's evenly."""
-        held = self._layouts.get(chunk.shape)
-        if held is None:
-            held = self._layouts[chunk.shape] = self._layout(chunk)
-        return held
-
-    def _layout(self, chunk: ChunkSpec) -> ShardLayout:
+        """The layout of a shard that is `chunk`."""
+        if (held := self._layouts.get(chunk.shape)) is not None:
+            return held
         sizes = self.chunk_shape
         if len(sizes) != len(chunk.shape) or any(length % size for length, size in zip(chunk.shape, sizes, strict=True)):
             raise MetadataError(f"must divide the shard {chunk.shape}", field="codecs.sharding_indexed.chunk_shape", value=sizes)
         counts = tuple(length // size for length, size in zip(chunk.shape, sizes, strict=True))
+        strides = tuple(math.prod(counts[axis + 1 :]) for axis in range(len(counts)))
         chunk.limits.check("index", 16 * math.prod(counts), "a shard index")
-        chunk.limits.check("chunk", math.prod(sizes) * chunk.dtype.itemsize, "an inner chunk")
-        inner = Pipeline(self.codecs, replace(chunk, shape=sizes, depth=chunk.depth + 1))
-        absent = np.array(ABSENT, U64)
-        index = Pipeline(self.index_codecs, ChunkSpec((*counts, 2), U64, "fixed", absent, chunk.limits, depth=chunk.depth + 1))
+        inner_chunk = replace(chunk, shape=sizes, depth=chunk.depth + 1)
+        chunk.limits.check("chunk", inner_chunk.nbytes, "an inner chunk")
+        rows = ChunkSpec((*counts, 2), U64, "fixed", np.array(ABSENT, U64), chunk.limits, depth=inner_chunk.depth)
+        inner, index = Pipeline(self.codecs, inner_chunk), Pipeline(self.index_codecs, rows)
         if index.encoded_size is None:
-            raise MetadataError("codecs of an index have a fixed size", field="codecs.sharding_indexed.index_codecs", value=self.index_codecs)
-        return ShardLayout(counts, inner, index, index.encoded_size, self.at_start)
+            names = [codec.name for codec in self.index_codecs]
+            raise MetadataError("codecs of an index have a fixed size", field="codecs.sharding_indexed.index_codecs", value=names)
+        held = self._layouts[chunk.shape] = ShardLayout(counts, strides, inner, index, index.encoded_size, self.at_start)
+        return held
 
-    def encoded_size(self, chunk: ChunkSpec) -> int | None:
-        return None
+    def bound(self, chunk: ChunkSpec) -> int:
+        layout = self.layout(chunk)
+        return layout.index_size + math.prod(layout.counts) * layout.inner.bound
 
     def decode(self, data: Buffer, chunk: ChunkSpec, scratch: Scratch) -> Array:
         """The whole shard, where it lies inside another codec; the engine reads shards of a store by their parts."""
         layout = self.layout(chunk)
-        chunk.limits.check("chunk", chunk.size * chunk.dtype.itemsize, "a shard inside another codec")
+        chunk.limits.check("chunk", chunk.nbytes, "a shard inside another codec")
         raw = view(data)
         index = layout.index_of(raw, scratch)
         array = np.empty(chunk.shape, chunk.dtype)
         coords = list(np.ndindex(layout.counts))
         for each, entry in zip(coords, layout.entries(index, coords, len(raw)), strict=True):
-            region = _region(each, self.chunk_shape)
-            array[region] = chunk.fill if entry is None else layout.inner.decode(raw[entry[0] : entry[1]], scratch)
+            array[_region(each, self.chunk_shape)] = chunk.fill if entry is None else layout.inner.decode(raw[slice(*entry)], scratch)
         return array
 
     def encode(self, array: Array, chunk: ChunkSpec) -> Buffer:
         """All inner chunks, those equal to the fill value left out, bit for bit; and the index."""
         layout = self.layout(chunk)
         position = layout.index_size if self.at_start else 0
-        rows, parts = list[tuple[int, int]](), list[bytes]()
-        for each in itertools.product(*map(range, layout.counts)):
+        rows, parts = np.full((*layout.counts, 2), ABSENT, U64), list[memoryview]()
+        for each in np.ndindex(layout.counts):
             part = array[_region(each, self.chunk_shape)]
-            if same_bits(part, chunk):
-                rows.append((ABSENT, ABSENT))
-                continue
-            parts.append(view(layout.inner.encode(part)).tobytes())
-            rows.append((position, len(parts[-1])))
-            position += len(parts[-1])
-        index = view(layout.index.encode(np.array(rows, U64).reshape(layout.index.chunk.shape))).tobytes()
-        check_size(len(index), layout.index_size, "the shard index")
+            if not same_bits(part, chunk):
+                parts.append(view(layout.inner.encode(part)).data)
+                rows[each] = position, len(parts[-1])
+                position += len(parts[-1])
+        index = view(layout.index.encode(rows)).data
         return b"".join([index, *parts] if self.at_start else [*parts, index])
 
 
 def same_bits(array: Array, chunk: ChunkSpec) -> bool:
     """Whether `array` is nothing but the fill value: by bits for types of fixed size, so that -0.0 is not 0.0."""
-    if not array.size:
-        return True
     if chunk.kind != "fixed":
         return bool(np.all(array == chunk.fill))
-    if not chunk.dtype.itemsize:
-        return True
-    first = np.ascontiguousarray(array.reshape(-1)[:1], chunk.dtype).tobytes()
-    if first != np.asarray(chunk.fill, chunk.dtype).tobytes():
-        return False
-    raw = np.ascontiguousarray(array, chunk.dtype).reshape(-1).view(np.uint8).reshape(-1, chunk.dtype.itemsize)
+    first = np.ascontiguousarray(array[(slice(1),) * array.ndim], chunk.dtype).tobytes()
+    if not first or first != np.asarray(chunk.fill, chunk.dtype).tobytes():
+        return not first  # elements may have no bytes
+    raw = np.ascontiguousarray(array, chunk.dtype).reshape(-1).view(np.uint8).reshape(array.size, -1)
     return bool((raw == raw[0]).all())
 
 

@@ -1,38 +1,22 @@
 """`transpose`: the axes of a chunk in another order. Decoding is a view, never a copy."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
 
 import numpy as np
 
-from azarr.codecs.base import Array, ChunkSpec, only
-from azarr.document import is_list
+from azarr.codecs.base import Array, ArrayArray, ChunkSpec, Configuration, settings
 from azarr.errors import MetadataError
+from azarr.grid import integers
 
-__all__ = ["Transpose"]
 
-
-class Transpose:
+class Transpose(ArrayArray):
     """The spec: "order" is a permutation; "C" and "F" were withdrawn, but stand in old files."""
 
-    kind: Literal["array-array"] = "array-array"
-    __slots__ = ("order",)
-
-    def __init__(self, order: tuple[int, ...] | str) -> None:
-        self.order = order
-
-    @classmethod
-    def from_configuration(cls, name: str, configuration: Mapping[str, Any]) -> Transpose:
-        only(configuration, ("order",), name)
-        order = configuration.get("order")
-        if order in ("C", "F"):
-            return cls(order)
-        if not is_list(order) or not all(type(axis) is int for axis in order) or sorted(order) != list(range(len(order))):
+    def __init__(self, name: str, configuration: Configuration) -> None:
+        (order,) = settings(name, configuration, order=(None, None))
+        self.order: str | tuple[int, ...] = order if order in ("C", "F") else integers(order, "codecs.transpose.order", least=0)
+        if not isinstance(self.order, str) and sorted(self.order) != list(range(len(self.order))):
             raise MetadataError("a permutation of the axes is needed", field="codecs.transpose.order", value=order)
-        return cls(tuple(order))
 
     def permutation(self, ndim: int) -> tuple[int, ...]:
         """Which axis of the array each axis of the encoded chunk is."""

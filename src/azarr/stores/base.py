@@ -6,12 +6,10 @@ A key is a path with "/" between its parts. `get` gives None for one reason only
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable
-from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 from azarr.errors import InvalidKey
 from azarr.scratch import Buffer, Bytes, Scratch
-
-__all__ = ["BlockingStore", "ByteRange", "Listing", "Reader", "Store", "Value", "WritableStore", "check_key"]
 
 ByteRange: TypeAlias = tuple[int, int | None]
 """(start, stop) of bytes; (-n, None) for the last n; stop None for up to the end."""
@@ -35,6 +33,8 @@ class Store(Protocol):
 
 @runtime_checkable
 class WritableStore(Store, Protocol):
+    """What creating and writing need."""
+
     def set(self, key: str, data: Buffer) -> Awaitable[None]:
         """Put `data` under `key`, replacing what was there, all or nothing. `data` is the caller's again when it returns."""
         ...
@@ -46,6 +46,8 @@ class WritableStore(Store, Protocol):
 
 @runtime_checkable
 class Listing(Protocol):
+    """What finding members needs, where there is no consolidated metadata."""
+
     def list_dir(self, prefix: str) -> AsyncIterator[str]:
         """Names right below `prefix` ("" for the root): of objects, and of prefixes, which end in "/"."""
         ...
@@ -58,7 +60,10 @@ class Listing(Protocol):
 class Reader(Protocol):
     """Blocking reads by one worker thread, into that worker's scratch."""
 
-    def whole(self, key: str, scratch: Scratch) -> Value | None: ...
+    def whole(self, key: str, scratch: Scratch) -> Buffer | None:
+        """All of the object; it may lie in `scratch`, until the next read."""
+        ...
+
     def part(self, key: str, byte_range: ByteRange, scratch: Scratch) -> Value | None: ...
 
     def into(self, key: str, out: Bytes) -> int | None:
@@ -66,11 +71,15 @@ class Reader(Protocol):
         ...
 
 
-@runtime_checkable
 class BlockingStore(Store, Protocol):
     """A store whose reads block: the engine runs the whole life of a chunk in one worker thread."""
 
     def reader(self) -> Reader: ...
+
+
+def is_blocking(store: object) -> TypeGuard[BlockingStore]:
+    """Whether the reads of `store` block."""
+    return hasattr(store, "reader")
 
 
 def check_key(key: str) -> str:

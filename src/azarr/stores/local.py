@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,9 +19,6 @@ from azarr.errors import StoreError
 from azarr.scratch import Buffer, Bytes, Scratch, view
 from azarr.stores.base import ByteRange, Value, check_key
 
-__all__ = ["LocalStore"]
-
-FIRST_READ = 1 << 16
 STAGED = ".azarr-"
 """Names of staged files begin so; they are not keys, and listings leave them out."""
 FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -38,156 +34,144 @@ class LocalStore:
         return f"LocalStore({str(self.root)!r})"
 
     def reader(self) -> _Reader:
-        return _Reader(str(self.root))
+        return _Reader(self)
 
     async def get(self, key: str, byte_range: ByteRange | None = None) -> Value | None:
         check_key(key)
-        return await offload(lambda: self._get(key, byte_range))
+        reader, scratch = self.reader(), Scratch()  # its memory becomes the value's
+        if byte_range is not None:
+            return await offload(lambda: reader.part(key, byte_range, scratch))
+        data = await offload(lambda: reader.whole(key, scratch))
+        return None if data is None else Value(data, None, len(data))
 
     async def set(self, key: str, data: Buffer) -> None:
         check_key(key)
         await offload(lambda: self._set(key, view(data)))
 
     async def delete(self, key: str) -> None:
-        path = self.root / check_key(key)
-        await offload(lambda: self._delete(key, path))
+        check_key(key)
+        await offload(lambda: self._delete(key))
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         folder = self.root / check_key(prefix) if prefix else self.root
-        for name in await offload(lambda: _names(folder)):
+        for name in await offload(lambda: self._names(prefix, folder)):
             yield name
 
     async def list(self, prefix: str) -> AsyncIterator[str]:
         start = f"{prefix}/" if prefix else ""
         async for name in self.list_dir(prefix):
-            if name.endswith("/"):
-                async for key in self.list(start + name[:-1]):
-                    yield key
-            else:
+            if not name.endswith("/"):
                 yield start + name
-
-    def _get(self, key: str, byte_range: ByteRange | None) -> Value | None:
-        scratch = Scratch()  # its memory becomes the value's
-        return self.reader().whole(key, scratch) if byte_range is None else self.reader().part(key, byte_range, scratch)
-
-    def _delete(self, key: str, path: Path) -> None:
-        with _translating(key, repr(self)):
-            path.unlink(missing_ok=True)
+                continue
+            async for key in self.list(start + name[:-1]):
+                yield key
 
     def _set(self, key: str, data: Bytes) -> None:
         path = self.root / key
         staged = path.with_name(f"{STAGED}{secrets.token_hex(8)}")
-        with _translating(key, repr(self)):
+        with self._translating(key):
             try:
-                with _created(staged) as file:
-                    file.write(data)
-                os.replace(staged, path)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with staged.open("xb") as file:
+                    file.write(data.data)
+                staged.replace(path)
             except BaseException:
                 staged.unlink(missing_ok=True)
                 raise
 
+    def _delete(self, key: str) -> None:
+        with self._translating(key):
+            (self.root / key).unlink(missing_ok=True)
+
+    def _names(self, prefix: str, folder: Path) -> list[str]:
+        with self._translating(prefix), contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+            return sorted(entry.name + "/" * entry.is_dir() for entry in entries if not entry.name.startswith(STAGED))
+        return []
+
+    @contextlib.contextmanager
+    def _translating(self, key: str) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(f"{type(error).__name__}: {error.strerror}", store=repr(self), key=key) from error
+
 
 class _Reader:
-    """One worker's way into the folder. `os.readv` into that worker's scratch; no Python file object, no allocation."""
+    """One worker's way into the folder: `os.readv` into that worker's scratch; no Python file object, nothing allocated."""
 
-    __slots__ = ("_spare", "prefix")
+    __slots__ = ("_prefix", "_spare", "_store")
 
-    def __init__(self, root: str) -> None:
-        self.prefix = os.path.join(root, "")
-        self._spare = np.empty(1, np.uint8)
+    def __init__(self, store: LocalStore) -> None:
+        self._store, self._prefix, self._spare = store, os.path.join(store.root, ""), np.empty(1, np.uint8)
 
-    def whole(self, key: str, scratch: Scratch) -> Value | None:
-        file = self._open(key)
-        if file is None:
-            return None
+    def whole(self, key: str, scratch: Scratch) -> Bytes | None:
         try:
-            buffer = scratch.take("encoded", max(scratch.state.get("encoded", 0), FIRST_READ))
-            size = os.readv(file, [buffer])
-            if size == buffer.size:
-                total = os.fstat(file).st_size
-                if total > size:
-                    head = buffer.copy()
-                    scratch.state["encoded"] = total + (total >> 2)
-                    buffer = scratch.take("encoded", scratch.state["encoded"])
-                    buffer[:size] = head
-                size += self._fill(file, buffer[size:total])
-            return Value(buffer[:size], None, size)
+            file = os.open(self._prefix + key, FLAGS)
+            try:
+                size = _readv(file, scratch.encoded)
+                return scratch.encoded[:size] if size < scratch.encoded.size else _rest(file, scratch)
+            finally:
+                os.close(file)
+        except FileNotFoundError:
+            return None
         except OSError as error:
-            raise _store_error(error, key, self.prefix) from error
-        finally:
-            os.close(file)
+            raise self._error(error, key) from error
 
     def part(self, key: str, byte_range: ByteRange, scratch: Scratch) -> Value | None:
-        file = self._open(key)
-        if file is None:
+        if (file := self._open(key)) is None:
             return None
         try:
             status = os.fstat(file)
             start, stop, size = *byte_range, status.st_size
             start = max(size + start, 0) if start < 0 else min(start, size)
-            buffer = scratch.take("encoded", max(min(size if stop is None else stop, size) - start, 0))
+            buffer = scratch.take("part", max(min(size if stop is None else stop, size) - start, 0))
             os.lseek(file, start, os.SEEK_SET)
-            got = self._fill(file, buffer)
-            return Value(buffer[:got], f"{status.st_mtime_ns:x}-{status.st_ino:x}-{size:x}", size)
+            return Value(buffer[: _fill(file, buffer)], f"{status.st_mtime_ns:x}-{status.st_ino:x}-{size:x}", size)
         except OSError as error:
-            raise _store_error(error, key, self.prefix) from error
+            raise self._error(error, key) from error
         finally:
             os.close(file)
 
     def into(self, key: str, out: Bytes) -> int | None:
-        file = self._open(key)
-        if file is None:
+        if (file := self._open(key)) is None:
             return None
         try:
-            size = os.readv(file, [out, self._spare])
-            return size if size >= out.size or not size else size + self._fill(file, out[size:])
+            size = _readv(file, out, self._spare)
+            return size if size >= out.size or not size else size + _fill(file, out[size:])
         except OSError as error:
-            raise _store_error(error, key, self.prefix) from error
+            raise self._error(error, key) from error
         finally:
             os.close(file)
 
     def _open(self, key: str) -> int | None:
         try:
-            return os.open(self.prefix + key, FLAGS)
+            return os.open(self._prefix + key, FLAGS)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _store_error(error, key, self.prefix) from error
+            raise self._error(error, key) from error
 
-    def _fill(self, file: int, buffer: Bytes) -> int:
-        """Bytes read into `buffer`: fewer than it has only at the end of the file."""
-        done = 0
-        while done < buffer.size and (got := os.readv(file, [buffer[done:]])):
-            done += got
-        return done
+    def _error(self, error: OSError, key: str) -> StoreError:
+        return StoreError(f"{type(error).__name__}: {error.strerror}", store=repr(self._store), key=key)
 
 
-def _names(folder: Path) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entry.name + "/" * entry.is_dir() for entry in entries if not entry.name.startswith(STAGED))
-    except FileNotFoundError:
-        return []
+def _rest(file: int, scratch: Scratch) -> Bytes:
+    """All of a file that filled the scratch, which grows: the next chunks are much like this one."""
+    head, size, total = scratch.encoded, scratch.encoded.size, os.fstat(file).st_size
+    if total > size:
+        scratch.encoded = np.empty(total + (total >> 2), np.uint8)
+        scratch.encoded[:size] = head
+        size += _fill(file, scratch.encoded[size:total])
+    return scratch.encoded[:size]
 
 
-@contextlib.contextmanager
-def _created(path: Path) -> Iterator[Any]:
-    try:
-        file = path.open("xb")
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("xb")
-    with file:
-        yield file
+def _readv(file: int, *buffers: Bytes) -> int:
+    return os.readv(file, buffers)  # pyright: ignore[reportArgumentType]  # arrays are buffers, as their stubs say from 3.12 on
 
 
-@contextlib.contextmanager
-def _translating(key: str, store: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _store_error(error, key, store) from error
-
-
-def _store_error(error: OSError, key: str, store: str) -> StoreError:
-    return StoreError(f"{type(error).__name__}: {error.strerror}", store=store, key=key)
+def _fill(file: int, buffer: Bytes) -> int:
+    """Bytes read into `buffer`: fewer than it has only at the end of the file."""
+    done = 0
+    while done < buffer.size and (got := _readv(file, buffer[done:])):
+        done += got
+    return done

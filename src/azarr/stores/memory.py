@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, MutableMapping
-from typing import cast
 
 from azarr.errors import ReadOnly
 from azarr.scratch import Buffer, Bytes, Scratch, view
 from azarr.stores.base import ByteRange, Value, check_key
-
-__all__ = ["MemoryStore", "sliced"]
 
 
 class MemoryStore:
@@ -24,9 +21,8 @@ class MemoryStore:
     def reader(self) -> MemoryStore:
         return self
 
-    def whole(self, key: str, scratch: Scratch) -> Value | None:
-        data = self.mapping.get(key)
-        return None if data is None else Value(data, None, len(data))
+    def whole(self, key: str, scratch: Scratch) -> Buffer | None:
+        return self.mapping.get(key)
 
     def part(self, key: str, byte_range: ByteRange, scratch: Scratch) -> Value | None:
         data = self.mapping.get(key)
@@ -41,8 +37,10 @@ class MemoryStore:
         return len(data)
 
     async def get(self, key: str, byte_range: ByteRange | None = None) -> Value | None:
-        value = self.whole(check_key(key), Scratch())
-        return value if value is None or byte_range is None else Value(sliced(value.data, byte_range), None, value.size)
+        data = self.mapping.get(check_key(key))
+        if data is None:
+            return None
+        return Value(data if byte_range is None else sliced(data, byte_range), None, len(data))
 
     async def set(self, key: str, data: Buffer) -> None:
         self._writable()[check_key(key)] = view(data).tobytes()
@@ -68,7 +66,7 @@ class MemoryStore:
     def _writable(self) -> MutableMapping[str, Buffer]:
         if not isinstance(self.mapping, MutableMapping):
             raise ReadOnly("this mapping cannot be written to")
-        return cast("MutableMapping[str, Buffer]", self.mapping)
+        return self.mapping
 
 
 def sliced(data: Buffer, byte_range: ByteRange) -> Bytes:

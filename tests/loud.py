@@ -1,0 +1,53 @@
+"""Opens, lists, reads and streams what is at a path or URL, and prints every blocking call that the event loop's thread made.
+
+An audit hook hears each file that is opened, folder that is listed, name that is resolved, sleep, and module that is imported, wherever in
+Python or C it happens. It cannot be taken away again, so this runs in a process of its own (see test_engine.py). Modules of azarr
+itself are small and load once; those of other packages may take long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+
+import azarr
+
+BLOCKING = ("open", "os.listdir", "os.scandir", "os.mkdir", "os.rename", "os.remove", "socket.getaddrinfo", "socket.gethostbyname", "time.sleep", "subprocess.Popen")
+heard: list[str] = []
+listening = threading.local()
+
+
+def hook(event: str, arguments: tuple[object, ...]) -> None:
+    if event in BLOCKING and getattr(listening, "on", False) and "/azarr/" not in str(arguments[:1]).replace("\\", "/"):
+        heard.append(f"{event} {arguments[:2]}")
+
+
+async def use(source: str, *, block: bool) -> None:
+    listening.on = True
+    if block:
+        with open(__file__):
+            pass
+    listable = "://" not in source
+    for _ in range(2):  # the first time, things are imported
+        group = await azarr.open_group(source, zarr_format=None)
+        if listable:
+            assert await group.keys() == ["g"]
+            assert str(await group.tree())
+        for name in ("t", "u", "v"):
+            array = await group[f"g/{name}"]
+            assert (await array[...]).sum() == 4096 * 4095 // 2
+            assert (await array[3:40, ::7]).shape == (37, 10)
+            assert (await array.oindex[[1, 5, 60], [2, 63]]).shape == (3, 2)
+            assert sum([block.data.size async for block in array[5:].blocks()]) == 59 * 64
+    listening.on = False
+
+
+async def main() -> None:
+    await use(sys.argv[1], block="--block" in sys.argv)
+
+
+if __name__ == "__main__":
+    sys.addaudithook(hook)
+    asyncio.run(main())
+    print("\n".join(heard) or "quiet")

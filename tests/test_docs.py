@@ -1,0 +1,262 @@
+"""The documents are run: each Python block, from top to bottom, and what `# ->` says it gives is what it gives.
+
+The blocks of one file share their names, a folder of their own, and a web server of that folder, which stands for `https://host`. In the
+folder there is `data.zarr`. In blocks of `console`, the lines that begin with `$ azarr ` are run as well.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import io
+import itertools
+import re
+import shlex
+import textwrap
+import threading
+import tokenize
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import azarr
+from azarr.cli.commands import app
+from azarr.cli.server import serve
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+HOST = "https://host"
+RUNS = [(path, form) for path in FILES for form in ((2, 3) if "data.zarr" in path.read_text(encoding="utf-8") else (3,))]
+"""Files, and the Zarr format of the `data.zarr` that they read."""
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+RESULT = re.compile(r"# -> ?(.*)")
+MODULE = re.compile(r"`((?:[a-z_0-9]+/)*[a-z_0-9]+\.py)`")
+NORTH_STAR = """\
+g = azarr.open_group("https://host/data.zarr")
+part = await g.var[5:]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block; `line` is that of its first line of code."""
+
+    path: Path
+    line: int
+    language: str
+    code: str
+
+
+def blocks(path: Path, text: str) -> list[Block]:
+    return [Block(path, text.count("\n", 0, found.start()) + 2, found[1], found[2]) for found in FENCE.finditer(text)]
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The URL of a web server of `folder`. It runs on a loop and in a thread of its own, so that blocks may block."""
+    ready, address = threading.Event(), list[str]()
+    loop, end = asyncio.new_event_loop(), asyncio.Event()
+
+    async def run() -> None:
+        async with serve(folder) as server:
+            address.append(server.url)
+            ready.set()
+            await end.wait()
+
+    def main() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(run())
+
+    thread = threading.Thread(target=main)
+    thread.start()
+    try:
+        assert ready.wait(10), "the server did not start"
+        yield address[0]
+    finally:
+        loop.call_soon_threadsafe(end.set)
+        thread.join()
+
+
+async def write_data(zarr_format: int) -> None:
+    """`data.zarr`: a group with the array `var`, 20 times a map of 30 x 40, where `var[i, j, k]` is 10000 i + 100 j + k."""
+    await azarr.create_group("data.zarr", zarr_format=zarr_format, attributes={"title": "An example"})
+    var = await azarr.create_array(
+        "data.zarr",
+        "var",
+        shape=(20, 30, 40),
+        dtype="float32",
+        chunks=(5, 15, 40),
+        dimension_names=("time", "y", "x"),
+        attributes={"units": "K"},
+        zarr_format=zarr_format,
+    )
+    index = np.indices((20, 30, 40))
+    await var[...].write(10000 * index[0] + 100 * index[1] + index[2])
+
+
+class Session:
+    """Runs the blocks of one file, and keeps what differs from what the file says."""
+
+    def __init__(self, runner: asyncio.Runner) -> None:
+        self.runner = runner
+        self.names: dict[str, Any] = {"__name__": "__main__"}
+        self.compared = 0
+        self.differences: list[str] = []
+
+    def run(self, block: Block) -> None:
+        if block.language == "python":
+            for statement, expected in steps(block.code):
+                self.compare(block, block.line + statement.lineno - 1, expected, self.statement(block, statement, expected))
+        elif block.language == "console":
+            for line, command, expected in commands(block.code):
+                self.compare(block, block.line + line, expected, self.command(command))
+
+    def statement(self, block: Block, statement: ast.stmt, expected: str | None) -> str:
+        """What the statement prints, and gives; or the error that it raises, if one is expected."""
+        single = isinstance(statement, ast.Expr)
+        tree = ast.Expression(statement.value) if single else ast.Module([statement], [])
+        ast.increment_lineno(tree, block.line - 1)
+        code = compile(tree, str(block.path), "eval" if single else "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        with redirect_stdout(io.StringIO()) as printed:
+            try:
+                value = eval(code, self.names)
+                if code.co_flags & inspect.CO_COROUTINE:
+                    value = self.runner.run(value)
+            except Exception as error:
+                if expected is None:
+                    raise
+                print(f"{type(error).__name__}: {error}")
+                value = None
+            if single and value is not None:
+                print(repr(value))
+        return printed.getvalue()
+
+    def command(self, command: str) -> str:
+        return CliRunner().invoke(app, shlex.split(command), env={"COLUMNS": "100"}, catch_exceptions=False).output
+
+    def compare(self, block: Block, line: int, expected: str | None, got: str) -> None:
+        if expected is None:
+            return
+        self.compared += 1
+        got = "\n".join(part.rstrip() for part in got.rstrip().splitlines())
+        if got != expected:
+            shown = f"expected\n{textwrap.indent(expected, '    ')}\ngot\n{textwrap.indent(got, '    ')}"
+            self.differences.append(f"{name(block.path)}:{line}: {shown}")
+
+
+def steps(code: str) -> list[tuple[ast.stmt, str | None]]:
+    """The statements of a block, each with what the comments `# ->` in it or after it say that it gives."""
+    body = ast.parse(code).body
+    expected: dict[int, list[str]] = {}
+    for token in tokenize.generate_tokens(io.StringIO(code).readline):
+        if token.type == tokenize.COMMENT and (found := RESULT.match(token.string)):
+            place = max(place for place, statement in enumerate(body) if statement.lineno <= token.start[0])
+            expected.setdefault(place, []).append(found[1].rstrip())
+    return [(statement, "\n".join(expected[place]) if place in expected else None) for place, statement in enumerate(body)]
+
+
+def commands(code: str) -> Iterator[tuple[int, str, str]]:
+    """The lines `$ azarr ...` of a block, each with its number and the lines that follow it."""
+    lines = code.splitlines()
+    starts = [number for number, line in enumerate(lines) if line.startswith("$ ")]
+    for start, stop in itertools.pairwise([*starts, len(lines)]):
+        if lines[start].startswith("$ azarr "):
+            yield start, lines[start].removeprefix("$ azarr "), "\n".join(lines[start + 1 : stop]).strip("\n")
+
+
+def run_file(path: Path, text: str, folder: Path, zarr_format: int) -> Session:
+    with served(folder) as url, asyncio.Runner() as runner:
+        runner.run(write_data(zarr_format))
+        session = Session(runner)
+        for block in blocks(path, text.replace(HOST, url)):
+            session.run(block)
+        return session
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that blocks run in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("path", "zarr_format"), RUNS, ids=lambda value: name(value) if isinstance(value, Path) else f"v{value}")
+def test_each_python_block_runs_and_gives_what_it_says(path: Path, zarr_format: int, folder: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    session = run_file(path, text, folder, zarr_format)
+    assert not session.differences, "\n\n".join(session.differences)
+    assert bool(session.compared) == ("```python" in text), "a file with code says what some of it gives"
+
+
+def test_a_result_that_is_not_as_the_document_says_is_found(folder: Path) -> None:
+    text = "```python\nx = 1\nx + 1  # -> 3\nprint('a\\nb')\n# -> a\n# -> c\n1 / 0  # -> ZeroDivisionError: division by zero\n```\n"
+    session = run_file(ROOT / "README.md", text, folder, 3)
+    assert session.compared == 3
+    assert session.differences == [
+        "README.md:3: expected\n    3\ngot\n    2",
+        "README.md:4: expected\n    a\n    c\ngot\n    a\n    b",
+    ]
+
+
+def test_the_readme_has_the_two_lines_that_all_began_with() -> None:
+    assert NORTH_STAR in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_each_link_to_a_file_has_its_file(path: Path) -> None:
+    links = [link.partition("#")[0] for link in LINK.findall(path.read_text(encoding="utf-8")) if "://" not in link]
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_each_module_that_a_document_names_is_there(path: Path) -> None:
+    named = MODULE.findall(path.read_text(encoding="utf-8"))
+    assert [module for module in named if not any((ROOT / top / module).exists() for top in ("", "src/azarr", "tests"))] == []
+
+
+def test_the_documents_are_all_in_the_table_of_contents() -> None:
+    listed = set(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
+    assert listed == {path.name for path in ROOT.glob("docs/*.md")}
+
+
+def test_the_reference_names_what_is_public() -> None:
+    public = {f"azarr.{entry}" for entry in azarr.__all__} - {"azarr.__version__", "azarr.stores"}
+    public |= {f"azarr.stores.{entry}" for entry in azarr.stores.__all__}
+    assert set(re.findall(r"^::: (\S+)$", (ROOT / "docs/api.md").read_text(encoding="utf-8"), re.MULTILINE)) == public
+
+
+def test_the_errors_are_drawn_as_they_are() -> None:
+    drawn, parents = dict[str, tuple[str, str]](), dict[int, str]()
+    for stem, names, builtin in re.findall(r"^([├└│ ─]*)(\w+(?:, \w+)*)(?: \((\w+)\))?(?: {2,}.*)?$", tree_of_errors(), re.MULTILINE):
+        depth = len(stem) // 4
+        for error in names.split(", "):
+            drawn[error] = (parents.get(depth - 1, "Exception"), builtin)
+        parents[depth] = names
+    assert drawn == {error.__name__: bases(error) for error in vars(azarr.errors).values() if is_error(error)}
+
+
+def tree_of_errors() -> str:
+    path = ROOT / "docs/errors.md"
+    return next(block.code for block in blocks(path, path.read_text(encoding="utf-8")) if block.code.startswith("AzarrError\n"))
+
+
+def is_error(thing: object) -> bool:
+    return isinstance(thing, type) and issubclass(thing, azarr.errors.AzarrError)
+
+
+def bases(error: type) -> tuple[str, str]:
+    """The names of what an error is below, and of the builtin that it is as well."""
+    first, *others = error.__bases__
+    return first.__name__, "".join(other.__name__ for other in others)
