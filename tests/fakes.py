@@ -25,7 +25,7 @@ def is_chunk(key: str) -> bool:
 
 
 class Held:
-    """A store that waits. Chunk requests after the first `free` are held until `gate` is set. `open` counts requests that have no answer yet."""
+    """A store that waits. Chunk requests after the first `free` are held until `gate` is set. `open` of them have no answer yet."""
 
     def __init__(self, documents: dict[str, bytes], *, free: int = 0) -> None:
         self.inner, self.free, self.gate, self.reached = MemoryStore(documents), free, asyncio.Event(), asyncio.Event()

@@ -1,33 +1,49 @@
 """Opens, lists, reads and streams what is at a path or URL, and prints every blocking call that the event loop's thread made.
 
 An audit hook hears each file that is opened, folder that is listed, name that is resolved, sleep, and module that is imported, wherever in
-Python or C it happens. It cannot be taken away again, so this runs in a process of its own (see test_engine.py). Modules of azarr
-itself are small and load once; those of other packages may take long.
+Python or C it happens. It cannot be taken away again, so this runs in a process of its own (see test_engine.py). Modules of azarr and
+of the standard library are small and load once; those of other packages may take long.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+import sysconfig
 import threading
+from pathlib import Path
 
 import azarr
 
-BLOCKING = ("open", "os.listdir", "os.scandir", "os.mkdir", "os.rename", "os.remove", "socket.getaddrinfo", "socket.gethostbyname", "time.sleep", "subprocess.Popen")
+BLOCKING = {
+    "open",
+    "os.listdir",
+    "os.scandir",
+    "os.mkdir",
+    "os.rename",
+    "os.remove",
+    "socket.getaddrinfo",
+    "time.sleep",
+    "subprocess.Popen",
+}
+HOMES = (str(Path(azarr.__file__).parent), sysconfig.get_path("stdlib"))
 heard: list[str] = []
 listening = threading.local()
 
 
 def hook(event: str, arguments: tuple[object, ...]) -> None:
-    if event in BLOCKING and getattr(listening, "on", False) and "/azarr/" not in str(arguments[:1]).replace("\\", "/"):
+    if event in BLOCKING and getattr(listening, "on", False) and not is_own_module(str(arguments[0])):
         heard.append(f"{event} {arguments[:2]}")
+
+
+def is_own_module(path: str) -> bool:
+    return path.startswith(HOMES) and "site-packages" not in path.removeprefix(HOMES[0])
 
 
 async def use(source: str, *, block: bool) -> None:
     listening.on = True
     if block:
-        with open(__file__):
-            pass
+        Path(__file__).read_bytes()
     listable = "://" not in source
     for _ in range(2):  # the first time, things are imported
         group = await azarr.open_group(source, zarr_format=None)

@@ -239,7 +239,7 @@ def test_the_reference_names_what_is_public() -> None:
 
 def test_the_errors_are_drawn_as_they_are() -> None:
     drawn, parents = dict[str, tuple[str, str]](), dict[int, str]()
-    for stem, names, builtin in re.findall(r"^([├└│ ─]*)(\w+(?:, \w+)*)(?: \((\w+)\))?(?: {2,}.*)?$", tree_of_errors(), re.MULTILINE):
+    for stem, names, builtin in re.findall(r"^([├└│ ─]*)(\w+(?:, \w+)*)(?: \((\w+)\))?(?: +.*)?$", tree_of_errors(), re.MULTILINE):
         depth = len(stem) // 4
         for error in names.split(", "):
             drawn[error] = (parents.get(depth - 1, "Exception"), builtin)

@@ -63,7 +63,7 @@ def array_metadata(
     if order == "F":
         chain.insert(0, {"name": "transpose", "configuration": {"order": list(range(len(lengths)))[::-1]}})
     if outer is not None:
-        shard = {"chunk_shape": sizes, "codecs": chain, "index_codecs": [_v3_codec("bytes", 8), "crc32c"], "index_location": "end"}
+        shard = {"chunk_shape": sizes, "codecs": chain, "index_codecs": [_v3_codec("bytes", 8), {"name": "crc32c"}], "index_location": "end"}
         chain = [{"name": "sharding_indexed", "configuration": shard}]
     document = {"zarr_format": 3, "node_type": "array", "shape": lengths, "data_type": data_type.spec, "dimension_names": names}
     document |= {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": outer or sizes}}}
@@ -92,7 +92,10 @@ def _types(dtype: Any, zarr_format: int) -> tuple[DataType, NumPyDType]:
         found = dtypes.from_numpy(dtype)
         return found, found.numpy
     stored: NumPyDType = np.dtype(cast("Any", dtype))
-    return dtypes.from_numpy(stored) if stored.names is None else DataType("struct", dtypes.native(stored)), stored
+    if stored.names is None:
+        return dtypes.from_numpy(stored), stored
+    packed = v2.dtype_from_json(v2.dtype_to_json(stored))  # a document has no words for the gaps of an aligned struct
+    return DataType("struct", dtypes.native(packed)), packed
 
 
 def _listed(codecs: Codecs) -> list[Any]:
@@ -110,4 +113,5 @@ def _v2_codec(codec: JSON) -> Document:
     name, given = (codec["id"], codec) if is_object(codec) and "id" in codec else named(codec, "codecs")
     name = name.removeprefix("numcodecs.")
     configuration: Document = {**V2_DEFAULTS.get(name, {}), **given, "id": name}
+    configuration.pop("typesize", None)
     return {key: SHUFFLES.get(value, value) if key == "shuffle" else value for key, value in configuration.items()}

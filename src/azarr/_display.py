@@ -1,6 +1,5 @@
 """How nodes look: text for terminals, HTML for notebooks. Pure; takes what a node already knows."""
 
-import html
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,18 +14,18 @@ def shape_text(metadata: ArrayMetadata) -> str:
     return f"({', '.join(parts)}{',' * (len(parts) == 1)})"
 
 
-def array_text(array: Any) -> str:
+def array_text(self: Any) -> str:
     """An array in one line."""
-    shards = f" shards={array.shards}" if array.shards else ""
-    kind = f"{shape_text(array.metadata)} {array.data_type.name}"
-    return f"<Array {array.path or '/'} {kind} chunks={array.chunks}{shards} in {array.store!r}>"
+    shards = f" shards={self.shards}" if self.shards else ""
+    kind = f"{shape_text(self.metadata)} {self.metadata.dtype.name}"
+    return f"<Array {self.path or '/'} {kind} chunks={self.chunks}{shards} in {self.store!r}>"
 
 
 def array_html(array: Any) -> str:
     """A table of what there is to say about an array."""
     facts = {
         "shape": shape_text(array.metadata),
-        "data type": array.data_type.name,
+        "data type": array.metadata.dtype.name,
         "chunks": f"{array.chunks} ({array.nchunks:,} of them)",
         "shards": str(array.shards or ""),
         "codecs": ", ".join(codec.name for codec in array.codecs),
@@ -36,10 +35,10 @@ def array_html(array: Any) -> str:
     return _table("Array", array, facts)
 
 
-def group_text(group: Any) -> str:
+def group_text(self: Any) -> str:
     """A group in one line."""
-    members = f", {len(group.known)} members" if group.known else ""
-    return f"<Group {group.path or '/'} (v{group.zarr_format}{members}) in {group.store!r}>"
+    members = f", {len(self.known)} members" if self.known else ""
+    return f"<Group {self.path or '/'} (v{self.zarr_format}{members}) in {self.store!r}>"
 
 
 def group_html(group: Any) -> str:
@@ -66,14 +65,14 @@ class Tree:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        return f"<pre>{_escaped(str(self))}</pre>"
 
 
 def tree_of(root: str, nodes: Iterable[tuple[str, Any]]) -> Tree:
     """The picture of `nodes`, (path, array or group), in the order of a walk."""
     lines = [(0, root, "")]
     for path, node in nodes:
-        kind = f"{shape_text(node.metadata)} {node.data_type.name}" if isinstance(node.metadata, ArrayMetadata) else ""
+        kind = f"{shape_text(node.metadata)} {node.metadata.dtype.name}" if isinstance(node.metadata, ArrayMetadata) else ""
         lines.append((path.count("/") + 1, path.rpartition("/")[2], kind))
     return Tree(lines)
 
@@ -81,5 +80,11 @@ def tree_of(root: str, nodes: Iterable[tuple[str, Any]]) -> Tree:
 def _table(title: str, node: Any, facts: Mapping[str, str]) -> str:
     rows = {"path": node.path or "/", **facts, "format": f"Zarr v{node.zarr_format}", "store": repr(node.store)}
     rows |= {f"attrs[{name!r}]": value if isinstance(value, str) else repr(value) for name, value in node.attrs.items()}
-    cells = [f"<tr><th>{html.escape(label)}</th><td>{html.escape(text[:500])}</td></tr>" for label, text in rows.items() if text]
+    cells = [f"<tr><th>{_escaped(label)}</th><td>{_escaped(text[:500])}</td></tr>" for label, text in rows.items() if text]
     return f"<table style='text-align: left'><caption>azarr.{title}</caption><tbody>{''.join(cells)}</tbody></table>"
+
+
+def _escaped(text: str) -> str:
+    for character, name in (("&", "amp"), ("<", "lt"), (">", "gt"), ('"', "quot")):
+        text = text.replace(character, f"&{name};")
+    return text

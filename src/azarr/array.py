@@ -18,8 +18,8 @@ from azarr._engine.reading import plan
 from azarr.access import Access
 from azarr.context import bytes_of
 from azarr.document import is_list
-from azarr.dtypes import DataType, NumPyDType
-from azarr.errors import ReadOnly, SelectionError
+from azarr.dtypes import NumPyDType
+from azarr.errors import MetadataError, ReadOnly, SelectionError, UnknownCodec
 from azarr.grid import Grid
 from azarr.layout import Layout, compile_layout
 from azarr.metadata import ArrayMetadata, CodecSpec
@@ -29,8 +29,18 @@ from azarr.selection import Region
 Selected = TypeVar("Selected")
 
 
+def refuse(text: str) -> Callable[..., Any]:
+    """A method for what Python would do at once: a `TypeError` that shows the line to write instead."""
+
+    def refused(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
+        shown = getattr(self, "_shown", "")
+        raise TypeError(text.format(shown, shown.removesuffix("[...]")))
+
+    return refused
+
+
 class Selectable(ABC, Generic[Selected]):
-    """The ways to select, which arrays, selections, and references to them share. What Python would do at once is a `TypeError`."""
+    """The ways to select, which arrays, selections, and references to them share. `_shown` is what errors call it."""
 
     __slots__ = ()
     _shown = "selection"
@@ -43,66 +53,59 @@ class Selectable(ABC, Generic[Selected]):
         """NumPy's basic selection, one index array or mask; or the name of a field, or a list of names, of a struct."""
         return self._then(lambda chosen: _by_key(chosen, key))
 
-    def fields(self, names: str | list[str]) -> Selected:
-        """One field of a struct, or several."""
-        return self._then(lambda chosen: _by_key(chosen, names))
-
     @property
     def oindex(self) -> Indexer[Selected]:
         """`oindex[...]`: an index array, mask, slice or integer for each axis by itself."""
-        return Indexer(self._then, selection.orthogonal)
+        return Indexer(lambda key: self._then(lambda chosen: chosen.of(selection.orthogonal(chosen.region, key))))
 
     @property
     def vindex(self) -> Indexer[Selected]:
         """`vindex[...]`: index arrays taken together, point by point; their shape comes first in the result."""
-        return Indexer(self._then, selection.vectorised)
+        return Indexer(lambda key: self._then(lambda chosen: chosen.of(selection.vectorised(chosen.region, key))))
 
     def isel(self, **indexers: Any) -> Selected:
         """By dimension name: `array.isel(time=0, x=slice(5))`. Each axis by itself. Errors: `SelectionError` for a name not there once."""
         return self._then(lambda chosen: _by_name(chosen, indexers))
 
-    def __setitem__(self, key: Any, value: Any) -> NoReturn:
-        raise TypeError(f"writing waits, so it is awaited: await {self._shown.removesuffix('[...]')}[key].write(value)")
-
-    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError(f"reading waits, so it is awaited: np.asarray(await {self._shown})")
-
-    def __iter__(self) -> NoReturn:
-        raise TypeError(f"reading waits: for x in await {self._shown}: ..., or async for block in {self._shown}.blocks(): ...")
-
-    def __bool__(self) -> NoReturn:
-        raise TypeError(f"the truth of an array is in its values: bool(np.any(await {self._shown}))")
+    __setitem__ = refuse("writing waits, so it is awaited: await {1}[key].write(value)")
+    __array__ = refuse("reading waits, so it is awaited: np.asarray(await {0})")
+    __iter__ = refuse("reading waits: for x in await {0}: ..., or async for block in {0}.blocks(): ...")
+    __bool__ = refuse("the truth of an array is in its values: bool(np.any(await {0}))")
 
 
 class Indexer(Generic[Selected]):
     """What `oindex` and `vindex` give: something to put a key in brackets after."""
 
-    __slots__ = ("_select", "_then")
+    __slots__ = ("_select",)
 
-    def __init__(self, then: Callable[[Callable[[Selection], Selection]], Selected], select: Callable[[Region, Any], Region]) -> None:
-        self._then, self._select = then, select
+    def __init__(self, select: Callable[[Any], Selected]) -> None:
+        self._select = select
 
     def __getitem__(self, key: Any) -> Selected:
-        return self._then(lambda chosen: Selection(chosen.array, self._select(chosen.region, key), chosen.names))
+        return self._select(key)
 
 
 class Array(Selectable["Selection"]):
     """A chunked n-dimensional array in a store. `await array[5:]` reads; `array[5:]` alone asks for nothing."""
 
-    __slots__ = ("_indexes", "_layout", "access", "metadata", "path", "store")
+    __slots__ = ("_indexes", "_layout", "_prefix", "access", "document", "metadata", "path", "store")
     _shown = "array[...]"
 
     def __init__(self, metadata: ArrayMetadata, access: Access, path: str) -> None:
         self.metadata, self.access, self.store, self.path = metadata, access, access.store, path
+        self._prefix, self._indexes = f"{path}/" if path else "", IndexCache()
         self._layout: Layout | None = None
-        self._indexes = IndexCache()
+        self.document = self._prefix + ("zarr.json" if metadata.zarr_format == 3 else ".zarray")
 
     @property
     def layout(self) -> Layout:
         """What the metadata mean for the chunks; made at first use. Errors: `UnknownCodec`, `MetadataError`, `LimitExceeded`."""
         if self._layout is None:
-            where = f"{self.path or '/'} of {self.store!r}"
-            self._layout = compile_layout(self.metadata, where, limits=self.access.context.limits, lenient=self.access.lenient)
+            try:
+                where = f"{self.document} of {self.store!r}"
+                self._layout = compile_layout(self.metadata, where, limits=self.access.context.limits, lenient=self.access.lenient)
+            except MetadataError as error:
+                raise error.within(self.document) from error.__cause__
         return self._layout
 
     @property
@@ -121,11 +124,6 @@ class Array(Selectable["Selection"]):
     def dtype(self) -> NumPyDType:
         """NumPy's data type of what a read gives, in native byte order."""
         return self.metadata.dtype.numpy
-
-    @property
-    def data_type(self) -> DataType:
-        """Zarr's data type."""
-        return self.metadata.dtype
 
     @property
     def nbytes(self) -> int:
@@ -183,7 +181,7 @@ class Array(Selectable["Selection"]):
     @property
     def target(self) -> Target:
         """Where chunks come from, for the engine."""
-        return Target(self.layout, self.store, f"{self.path}/" if self.path else "", self._indexes)
+        return Target(self.layout, self.store, self._prefix, self._indexes)
 
     def _then(self, select: Callable[[Selection], Selection]) -> Selection:
         return select(Selection(self, selection.whole(self.shape)))
@@ -197,11 +195,8 @@ class Array(Selectable["Selection"]):
             raise TypeError("len() of unsized object")
         return self.shape[0]
 
-    def __repr__(self) -> str:
-        return _display.array_text(self)
-
-    def _repr_html_(self) -> str:
-        return _display.array_html(self)
+    __repr__ = _display.array_text
+    _repr_html_ = _display.array_html
 
 
 class Selection(Selectable["Selection"]):
@@ -211,6 +206,10 @@ class Selection(Selectable["Selection"]):
 
     def __init__(self, array: Array, region: Region, names: str | list[str] | None = None) -> None:
         self.array, self.region, self.names = array, region, names
+
+    def of(self, region: Region) -> Selection:
+        """The same of another region."""
+        return Selection(self.array, region, self.names)
 
     @property
     def _element(self) -> NumPyDType:
@@ -262,6 +261,8 @@ class Selection(Selectable["Selection"]):
             raise ReadOnly(f"{self.array.path or '/'} was opened to read; open it with mode='r+' to write")
         if self.names is not None:
             raise SelectionError("a field cannot be written by itself; write whole elements")
+        if unknown := [codec.name for codec in self.array.codecs if codec not in self.array.layout.metadata.codecs]:
+            raise UnknownCodec("all codecs must be known to write", field="codecs", value=unknown, document=self.array.document)
         source = np.broadcast_to(np.asarray(values, self.array.dtype), self.shape)
         await write(self.array.target, self.region, source, self.array.access.context)
 
@@ -297,7 +298,7 @@ class Selection(Selectable["Selection"]):
 def _by_key(chosen: Selection, key: Any) -> Selection:
     """What `[key]` means: a field or fields by name, or a basic selection."""
     if not _are_names(key):
-        return Selection(chosen.array, selection.basic(chosen.region, key), chosen.names)
+        return chosen.of(selection.basic(chosen.region, key))
     if isinstance(chosen.names, str):
         raise SelectionError(f"{key!r} of the field {chosen.names!r} cannot be selected: read the field, and index the result")
     known = chosen.dtype.names or ()
@@ -310,12 +311,10 @@ def _are_names(key: Any) -> TypeGuard[str | list[str]]:
     return isinstance(key, str) or (is_list(key) and bool(key) and all(isinstance(name, str) for name in key))
 
 
-def _by_name(chosen: Selection, indexers: Mapping[str, Any]) -> Selection:
+def _by_name(chosen: Selection, indexers: dict[Any, Any]) -> Selection:
     names = chosen.array.dimension_names or ()
-    key: list[Any] = [slice(None)] * len(chosen.region.layout)
-    for name, item in indexers.items():
-        axes = [place for place, entry in enumerate(chosen.region.layout) if isinstance(entry, int) and names and names[entry] == name]
-        if len(axes) != 1:
-            raise SelectionError(f"{len(axes)} dimensions are called {name!r}; there are {', '.join(map(str, names)) or 'no names'}")
-        key[axes[0]] = item
-    return Selection(chosen.array, selection.orthogonal(chosen.region, tuple(key)), chosen.names)
+    of = [names[entry] if names and isinstance(entry, int) else None for entry in chosen.region.layout]
+    for name in indexers:
+        if of.count(name) != 1:
+            raise SelectionError(f"{of.count(name)} dimensions are called {name!r}; there are {', '.join(map(str, names)) or 'no names'}")
+    return chosen.of(selection.orthogonal(chosen.region, tuple([indexers.get(name, slice(None)) for name in of])))

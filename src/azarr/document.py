@@ -7,6 +7,7 @@ tokens, a byte-order mark, lone surrogates, any depth. Here each is a `MetadataE
 import json
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, TypeAlias, TypeGuard
 
 from azarr.errors import MetadataError
@@ -39,9 +40,10 @@ def parse(data: bytes | bytearray | memoryview, key: str, *, lenient: bool = Fal
     `lenient` accepts the bare tokens `NaN`, `Infinity` and `-Infinity`, which some releases of zarr-python wrote.
     """
     limits.check("metadata", len(data), f"the document {key!r}")
+    bare: list[JSON] = []
     try:
         text = str(data, "utf-8")
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=float if lenient else _refuse_constant)
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=float if lenient else partial(_keep, bare))
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except MetadataError as error:
@@ -51,6 +53,9 @@ def parse(data: bytes | bytearray | memoryview, key: str, *, lenient: bool = Fal
     if not is_object(value):
         raise MetadataError("the document must be a JSON object", document=key, field="document", value=type(value).__name__)
     _check_depth(value, key)
+    if bare:
+        reason = "the bare token is not JSON; lenient=True accepts it in Zarr v2"
+        raise MetadataError(reason, document=key, field=_place(value, bare[0]), value=bare[0][0])
     return value
 
 
@@ -95,6 +100,14 @@ def one_of(value: JSON, field: str, *allowed: JSON) -> Any:
 
 def _check_depth(document: Document, key: str) -> None:
     """Refuse nesting above `MAX_DEPTH`; attributes have `MAX_ATTRIBUTE_DEPTH` of their own."""
+    level: list[Any] = [document]
+    for _ in range(MAX_DEPTH):  # nearly every document ends here
+        children: list[Any] = []
+        for node in level:
+            children.extend(node.values() if is_object(node) else node)
+        level = [child for child in children if isinstance(child, _NESTS)]
+        if not level:
+            return
     waiting: list[tuple[JSON, int, int]] = [(document, 1, MAX_ATTRIBUTE_DEPTH if key.endswith(".zattrs") else MAX_DEPTH)]
     while waiting:
         node, depth, most = waiting.pop()
@@ -117,5 +130,17 @@ def _unique(pairs: list[tuple[str, JSON]]) -> Document:
     return found
 
 
-def _refuse_constant(token: str) -> float:
-    raise MetadataError(f"the bare token {token} is not JSON; open with lenient=True to accept it")
+def _keep(bare: list[JSON], token: str) -> JSON:
+    bare.append([token])
+    return bare[-1]
+
+
+def _place(document: Document, wanted: JSON) -> str:
+    """Where the very object `wanted` stands in `document`, such as "attributes.range[0]"."""
+    waiting: list[tuple[str, JSON]] = list(document.items())
+    for place, node in waiting:
+        if is_object(node):
+            waiting.extend([(f"{place}.{name}", child) for name, child in node.items()])
+        elif is_list(node) and node is not wanted:
+            waiting.extend([(f"{place}[{position}]", child) for position, child in enumerate(node)])
+    return next(place for place, node in waiting if node is wanted)

@@ -94,8 +94,7 @@ def _spec(dtype: NumPyDType) -> JSON:
     if dtype.subdtype is not None:
         raise MetadataError("Zarr v3 has no subarray fields; use zarr_format=2", field="data_type", value=str(dtype))
     if dtype.names is not None:
-        fields = [{"name": name, "data_type": _spec(dtype[name])} for name in dtype.names]
-        return {"name": "struct", "configuration": {"fields": fields}}
+        return {"name": "struct", "configuration": {"fields": [{"name": name, "data_type": _spec(dtype[name])} for name in dtype.names]}}
     if not dtype.itemsize:
         raise MetadataError("a length is needed, such as 'U10'; str and bytes are of any length", field="data_type", value=str(dtype))
     if dtype.kind in "Mm":

@@ -14,12 +14,12 @@ Each says what, where, and what to do now, and carries the same as attributes.
 import re
 from typing import Any, Self
 
-SECRETS = re.compile(r"(?<=://)[^/\s]+@|(?<=\?)[^\s#'\")>]+")
+SECRETS = r"(?<=://)[^/\s]+@|(?<=\?)[^\s#'\")>]*[^\s#'\")>:;,.]"
 
 
 def redact(text: str) -> str:
     """`text` with user names, passwords and query strings of URLs replaced by `***`."""
-    return SECRETS.sub(lambda match: "***@" if match[0].endswith("@") else "***", text)
+    return re.sub(SECRETS, lambda match: "***@" if match[0].endswith("@") else "***", text)
 
 
 class LegacyWarning(UserWarning):
@@ -38,8 +38,9 @@ class MetadataError(AzarrError, ValueError):
 
     def __init__(self, reason: str, *, field: str = "", value: Any = None, document: str = "") -> None:
         self.reason, self.field, self.value, self.document = reason, field, value, document
-        shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:77] + "..."
-        super().__init__(f"{document or 'metadata'}: " + (f"{field}: {reason}, not {shown}" if field else reason))
+        shown = repr(value)
+        found = f"{field}: {reason}, not {shown if len(shown) <= 80 else shown[:77] + '...'}" if field else reason
+        super().__init__(f"{document or 'metadata'}: {found}")
 
     def within(self, document: str) -> Self:
         """The same error, naming the document it came from."""
@@ -106,7 +107,7 @@ class StoreError(AzarrError, OSError):
     """A store did not give what it was asked for. `status` is the HTTP status, if there was one."""
 
     def __init__(self, reason: str, *, store: str = "", key: str = "", status: int | None = None) -> None:
-        self.reason, self.store, self.key, self.status = reason, redact(store), key, status
+        self.reason, self.store, self.key, self.status = redact(reason), redact(store), key, status
         super().__init__((f"{key!r} of {store}: " if store else f"{key!r}: " if key else "") + reason)
 
     def within(self, store: str, key: str) -> Self:

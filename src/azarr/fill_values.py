@@ -19,12 +19,13 @@ from azarr.dtypes import DataType, NumPyDType, native
 from azarr.errors import LegacyWarning, MetadataError
 
 Fill: TypeAlias = npt.NDArray[Any]
+NAT = np.iinfo(np.int64).min
 
 
 def default(dtype: DataType) -> Fill:
     """The zero of `dtype`: 0, false, the empty string, NaT for times."""
-    zero = {"bytes": b"", "M": "NaT", "m": "NaT"}.get(_kind(dtype))
-    return np.zeros((), dtype.numpy) if zero is None else np.array(zero, dtype.numpy)
+    kind = _kind(dtype)
+    return _time("NaT", dtype.numpy) if kind in "Mm" else np.array(b"", object) if kind == "bytes" else np.zeros((), dtype.numpy)
 
 
 def from_json(value: JSON, dtype: DataType, *, lenient: bool = False, v2: bool = False) -> Fill:
@@ -67,7 +68,7 @@ def to_json(fill: Fill, dtype: DataType, *, v2: bool = False) -> JSON:
     """The strict JSON form of `fill`."""
     if not v2 and re.fullmatch(r"r\d+", dtype.name):
         return list(fill.tobytes())
-    stored = fill if fill.dtype.names is not None else fill.astype(native(fill.dtype), copy=False)  # v2: base64 of a struct is as stored
+    stored = fill if fill.dtype.names is not None else fill.astype(dtype.numpy, copy=False)  # v2: base64 of a struct is as stored
     return FORMS[_kind(dtype)][1](stored, v2)
 
 
@@ -88,7 +89,7 @@ def _modern(value: JSON, dtype: NumPyDType) -> JSON:
         return {name: _modern(item, dtype[name]) for name, item in value.items()}
     if dtype.kind == "b" and value in (0, 1):
         return bool(value)
-    if dtype.kind in "iuMm" and (isinstance(value, bool) or (isinstance(value, float) and value.is_integer())):
+    if dtype.kind in "iuMm" and isinstance(value, float) and value.is_integer():
         return int(value)
     if dtype.kind == "f" and isinstance(value, str):
         return float(value)
@@ -121,7 +122,7 @@ def _complex(value: JSON, dtype: NumPyDType) -> Fill:
 
 
 def _time(value: JSON, dtype: NumPyDType) -> Fill:
-    return np.array("NaT", dtype) if value == "NaT" else np.array(_exactly(value, int), "i8").view(dtype)
+    return np.array(NAT if value == "NaT" else _exactly(value, int), "i8").view(dtype)  # as times without a unit are not made otherwise
 
 
 def _text(value: JSON, dtype: NumPyDType) -> Fill:
@@ -134,10 +135,10 @@ def _void(value: JSON, dtype: NumPyDType) -> Fill:
     """Base64 (v2, and zarr-python's v3 types), or a list of byte values (`r*`); a struct also field by field."""
     if is_object(value):
         found = np.zeros((), dtype)
-        if set(value) != set(dtype.names or ()):
+        if dtype.names is None or set(value) != set(dtype.names):
             raise KeyError(*value)
-        for name in value:
-            found[name] = FORMS[dtype[name].kind][0](value[name], native(dtype[name]))
+        for name, inner in ((name, dtype[name]) for name in value):
+            found[name] = FORMS[inner.kind][0](value[name], inner if inner.kind == "V" else native(inner))
         return found
     raw = base64.b64decode(value, validate=True) if isinstance(value, str) else bytes(_exactly(item, int) for item in _exactly(value, list))
     if (dtype.kind == "V" and len(raw) != dtype.itemsize) or (dtype.kind == "S" and len(raw) > dtype.itemsize):
@@ -158,11 +159,6 @@ def _float_json(fill: Fill, v2: bool) -> JSON:
     return value if math.isfinite(value) else json.dumps(value)  # JSON in Python spells these three as Zarr does
 
 
-def _complex_json(fill: Fill, v2: bool) -> JSON:
-    real, imaginary = fill.reshape(1).view(f"f{fill.dtype.itemsize // 2}")
-    return [_float_json(np.asarray(part), v2) for part in (real, imaginary)]
-
-
 def _void_json(fill: Fill, v2: bool) -> JSON:
     if fill.dtype.names is not None and not v2:
         return {name: FORMS[fill.dtype[name].kind][1](np.asarray(fill[name]), v2) for name in fill.dtype.names}
@@ -177,7 +173,7 @@ FORMS: dict[str, tuple[Callable[[JSON, NumPyDType], Fill], Callable[[Fill, bool]
     "b": (lambda value, dtype: np.array(_exactly(value, bool), dtype), _item, "true or false"),
     **dict.fromkeys("iu", (lambda value, dtype: np.array(_exactly(value, int), dtype), _item, "an integer in its range")),
     "f": (_float, _float_json, 'a number, "NaN", "Infinity", "-Infinity", or "0x" and its bits'),
-    "c": (_complex, _complex_json, "a list of two numbers"),
+    "c": (_complex, lambda fill, v2: [_float_json(part, v2) for part in (np.real(fill), np.imag(fill))], "a list of two numbers"),
     **dict.fromkeys("Mm", (_time, lambda fill, v2: "NaT" if np.isnat(fill) else int(fill.view("i8")), 'an integer or "NaT"')),
     **dict.fromkeys("TU", (_text, _item, "text that fits")),
     **dict.fromkeys(("S", "V", "bytes"), (_void, _void_json, "its bytes in base64 or as a list, or the fields of a struct")),

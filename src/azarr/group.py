@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any
 
 from azarr import _display, _nodes
 from azarr.access import Access
-from azarr.array import Array
+from azarr.array import Array, refuse
 from azarr.errors import NodeNotFound, StoreError
 from azarr.grid import check_path
 from azarr.metadata import ArrayMetadata, GroupMetadata
@@ -93,20 +93,11 @@ class Group:
     def _ipython_key_completions_(self) -> list[str]:
         return list(self.metadata.consolidated or {})
 
-    def __setitem__(self, name: str, value: Any) -> NoReturn:
-        raise TypeError("writing waits, so it is awaited: await azarr.create_array(group.store, path, ...)")
-
-    def __iter__(self) -> NoReturn:
-        raise TypeError("listing waits, so it is awaited: for name in await group.keys(): ...")
-
-    def __contains__(self, name: object) -> NoReturn:
-        raise TypeError("looking waits, so it is awaited: name in await group.keys()")
-
-    def __repr__(self) -> str:
-        return _display.group_text(self)
-
-    def _repr_html_(self) -> str:
-        return _display.group_html(self)
+    __setitem__ = refuse("writing waits, so it is awaited: await azarr.create_array(group.store, path, ...)")
+    __iter__ = refuse("listing waits, so it is awaited: for name in await group.keys(): ...")
+    __contains__ = refuse("looking waits, so it is awaited: name in await group.keys()")
+    __repr__ = _display.group_text
+    _repr_html_ = _display.group_html
 
 
 def make_node(metadata: ArrayMetadata | GroupMetadata, access: Access, path: str) -> Array | Group:

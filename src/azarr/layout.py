@@ -37,6 +37,8 @@ class Layout:
     """The chain of every chunk, where all have one shape."""
     plain: bool
     """Whether axes inside a shard are in the array's order."""
+    read_nbytes: int = 1
+    """Decoded bytes of one chunk (inner chunk); of the largest, where they differ."""
 
     def pipeline(self, coords: tuple[int, ...]) -> Pipeline:
         """The chain of the chunk (or whole shard) at `coords`."""
@@ -71,11 +73,6 @@ class Layout:
         """Whether all chunks have one shape and a fixed size in bytes, and are objects of the store."""
         return self.only is not None and self.inner is None and self.metadata.dtype.fixed and self.only.chunk.nbytes > 0
 
-    @property
-    def read_nbytes(self) -> int:
-        """Decoded bytes of one chunk (inner chunk); of the largest, where they differ."""
-        return self.chunk_nbytes(self.inner or self.metadata.grid)
-
     def chunk_nbytes(self, grid: Grid) -> int:
         """Decoded bytes of the largest chunk of `grid`."""
         sizes = [axis.chunk if isinstance(axis, RegularAxis) else max(size for size, _ in axis.runs) for axis in grid.axes]
@@ -91,8 +88,7 @@ def compile_layout(metadata: ArrayMetadata, where: str, *, limits: Limits = DEFA
     key_format = metadata.key_encoding.key(("%d",) * metadata.ndim)  # pyright: ignore[reportArgumentType]  # places for coordinates
     layout = Layout(readable, limits, lenient, None, permutation, {}, key_format, None, True)
     pipeline = layout.pipeline_of(metadata.grid.chunk_shape((0,) * metadata.ndim))
-    if metadata.grid.chunks is not None:
-        layout = replace(layout, only=pipeline)
+    layout = replace(layout, only=None if metadata.grid.chunks is None else pipeline, read_nbytes=layout.chunk_nbytes(metadata.grid))
     transposes = [codec for codec in pipeline.filters if isinstance(codec, Transpose)]
     if not isinstance(pipeline.serializer, Sharding) or pipeline.wrappers or len(transposes) < len(pipeline.filters):
         return layout
@@ -100,4 +96,4 @@ def compile_layout(metadata: ArrayMetadata, where: str, *, limits: Limits = DEFA
         permutation = tuple(permutation[axis] for axis in codec.permutation(metadata.ndim))
     sizes = pipeline.serializer.layout(pipeline.inner).chunk_shape
     inner = Grid.regular(metadata.shape, tuple(sizes[permutation.index(axis)] for axis in range(metadata.ndim)))
-    return replace(layout, inner=inner, permutation=permutation, plain=permutation == layout.permutation)
+    return replace(layout, inner=inner, permutation=permutation, plain=permutation == layout.permutation, read_nbytes=layout.chunk_nbytes(inner))

@@ -17,7 +17,7 @@ from azarr.fill_values import Fill
 from azarr.grid import Grid, KeyEncoding, grid_from_json
 
 MAX_NDIM = 64  # NumPy's own bound
-NAME = re.compile(r"[a-z][a-z0-9\-_.]*|(https?|urn):.*")  # the spec: "^[a-z][a-z0-9-_.]+$"; URIs are tolerated for old data
+NAME = r"[a-z][a-z0-9\-_.]*|(https?|urn):.*"  # the spec: "^[a-z][a-z0-9-_.]+$"; URIs are tolerated for old data
 COMMON = ("zarr_format", "node_type", "attributes")
 MANDATORY = ("shape", "data_type", "chunk_grid", "chunk_key_encoding", "fill_value", "codecs")
 
@@ -52,6 +52,10 @@ class ArrayMetadata:
     zarr_format: int = 3
     order: str = "C"
 
+    def __post_init__(self) -> None:
+        if self.ndim > MAX_NDIM:
+            raise MetadataError(f"at most {MAX_NDIM} dimensions are needed", field="shape", value=self.shape)
+
     @property
     def ndim(self) -> int:
         """The number of dimensions."""
@@ -71,14 +75,11 @@ class GroupMetadata:
 def array_from_json(document: Document, *, lenient: bool = False) -> ArrayMetadata:
     """The array that a v3 document describes. `lenient` accepts fill values such as `1.0` for an integer type."""
     attributes, _ = _checked(document, "array", (*MANDATORY, "storage_transformers", "dimension_names"))
-    for name in MANDATORY:
-        if name not in document:
-            raise MetadataError("the field is mandatory", field=name, value="absent")
+    if absent := [name for name in MANDATORY if name not in document]:
+        raise MetadataError("the field is mandatory", field=absent[0], value="absent")
     if transformers := document.get("storage_transformers"):
         raise MetadataError("azarr knows no storage transformer", field="storage_transformers", value=transformers)
     shape = integers(document["shape"], "shape", least=0)
-    if len(shape) > MAX_NDIM:
-        raise MetadataError(f"at most {MAX_NDIM} dimensions", field="shape", value=shape)
     names = document.get("dimension_names")
     if names is not None and not (is_list(names) and len(names) == len(shape) and all(isinstance(name, str | None) for name in names)):
         raise MetadataError(f"a list of {len(shape)} strings or nulls is needed", field="dimension_names", value=names)
@@ -120,7 +121,7 @@ def codecs_from_json(value: JSON, where: str) -> tuple[CodecSpec, ...]:
 
 def _codec(item: JSON, where: str) -> CodecSpec:
     name, configuration = named(item, where, "must_understand")
-    if not NAME.fullmatch(name):
+    if not re.fullmatch(NAME, name):
         raise MetadataError("a name of an extension is needed", field=f"{where}.name", value=name)
     required = item.get("must_understand", True) if is_object(item) else True
     return CodecSpec(name, configuration, one_of(required, f"{where}.must_understand", True, False))

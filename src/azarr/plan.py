@@ -14,12 +14,15 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from azarr.errors import LimitExceeded
 from azarr.grid import Axis, Grid, RegularAxis
 from azarr.selection import Indices, Region, Selected, backward
 
 Index: TypeAlias = tuple[Any, ...]
 KEPT_PARTS = 4096
 """Parts of an axis that are kept while another axis runs; above it they are made again each time."""
+MAX_CUTS = 1 << 22
+"""Blocks along one axis: they are kept, so they are counted before."""
 
 
 class Part(NamedTuple):
@@ -135,23 +138,14 @@ def _piece_maker(region: Region) -> Callable[[tuple[Part, ...]], Piece]:
 
 
 def _product(makers: list[Callable[[], Iterator[Any]]]) -> Iterator[tuple[Any, ...]]:
-    """Like `itertools.product` of what `makers` make, but the first is consumed as it goes, and a long one is made again, not kept."""
-    kept: list[list[Any]] = []
-    while len(makers) > 1 and len(head := list(itertools.islice(makers[-1](), KEPT_PARTS + 1))) <= KEPT_PARTS:
-        kept.insert(0, head)
-        makers = makers[:-1]
-    for outer in _nested(makers):
-        for rest in itertools.product(*kept):
-            yield outer + rest
-
-
-def _nested(makers: list[Callable[[], Iterator[Any]]]) -> Iterator[tuple[Any, ...]]:
-    if not makers:
-        yield ()
+    """Like `itertools.product` of what `makers` make, but made while it is consumed: what is too long to be kept is made again."""
+    if len(makers) < 2:  # the first axis is consumed as it goes
+        yield from zip(*[make() for make in makers], strict=True) if makers else [()]
         return
-    for first in makers[0]():
-        for rest in _nested(makers[1:]):
-            yield (first, *rest)
+    kept = list(itertools.islice(makers[-1](), KEPT_PARTS + 1))
+    for head in _product(makers[:-1]):
+        for part in kept if len(kept) <= KEPT_PARTS else makers[-1]():
+            yield (*head, part)
 
 
 def _shard_jobs(region: Region, grid: Grid, inner: Grid, most: int) -> Iterator[Job]:
@@ -231,7 +225,7 @@ def place(out: npt.NDArray[Any], outer: Index, value: Any) -> None:
 
 
 def cuts(region: Region, grid: Grid) -> list[list[slice]]:
-    """For each axis of the result, where it changes chunk; points, and axes that `None` made, are not cut. An empty result has no blocks."""
+    """For each axis of the result, where it changes chunk; points and axes that `None` made are not cut. An empty result has no blocks."""
     if not region.size:
         return [[]]
     found = [[slice(0, length)] for length in region.points_shape]
@@ -243,6 +237,8 @@ def cuts(region: Region, grid: Grid) -> list[list[slice]]:
 
 def _cuts(selected: range | Indices, axis: Axis) -> list[slice]:
     """An index array is cut where its chunk changes, whatever its order."""
+    if (count := min(len(selected), abs(axis.locate(int(selected[-1])) - axis.locate(int(selected[0]))) + 1)) > MAX_CUTS:
+        raise LimitExceeded(f"{count:,} blocks along one axis; {MAX_CUTS:,} are allowed; stream a part of it")
     if isinstance(selected, np.ndarray):
         bounds = [*np.flatnonzero(np.diff(_locate_many(axis, selected), prepend=-1)).tolist(), len(selected)]
     elif backward(selected):

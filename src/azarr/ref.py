@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Any, NoReturn
 
 from azarr._engine import Block
-from azarr.array import Array, Selectable, Selection
+from azarr.array import Array, Selectable, Selection, refuse
 from azarr.errors import NotAnArray
 from azarr.grid import check_path
 
@@ -53,8 +53,7 @@ class Ref(Selectable["PendingSelection"]):
         parent, _, name = self._path.rpartition("/")
         raise TypeError(f"{parent or '/'} is not opened yet, so it has no method {name!r}: (await ref).{name}(...)")
 
-    def __iter__(self) -> NoReturn:
-        raise TypeError("not opened yet: await it first")
+    __iter__ = refuse("not opened yet: await it first")
 
     def __repr__(self) -> str:
         return f"<Ref {self._path or '/'} of {self._where}; not opened yet: await it>"

@@ -40,6 +40,7 @@ class Scratch:
 
     @property
     def nbytes(self) -> int:
+        """What all slots hold."""
         return self.encoded.size + sum(held.size for held in self._slots.values())
 
 

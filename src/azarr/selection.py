@@ -49,6 +49,8 @@ class Region:
 
     def forward(self) -> Self:
         """The same elements with every range running forward."""
+        if not any(map(backward, self.axes)):
+            return self
         return replace(self, axes=tuple([axis[::-1] if backward(axis) else axis for axis in self.axes]))
 
     def target(self, out: npt.NDArray[Any]) -> npt.NDArray[Any]:

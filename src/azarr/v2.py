@@ -21,16 +21,15 @@ MANDATORY = ("zarr_format", "shape", "chunks", "dtype", "compressor", "fill_valu
 OBJECT_CODECS = {"vlen-utf8": STRING, "vlen-bytes": BYTES, "vlen-array": OBJECT, "json2": OBJECT, "msgpack2": OBJECT, "categorize": OBJECT}
 """Filters that make bytes of Python objects, and the data type they make of it. `pickle` is not here, and never will be."""
 PLAIN = ("blosc", "zstd", "gzip", "zlib", "bz2", "lzma")  # azarr has files for these
-TYPE_STRING = re.compile(r"[<>|=]?[A-Za-z]\w*(\[\w+\])?")
+TYPE_STRING = r"[<>|=]?[A-Za-z]\w*(\[\w+\])?"
 DIMENSIONS = "_ARRAY_DIMENSIONS"  # where xarray keeps dimension names
 
 
 def array_from_json(document: Document, attributes: Mapping[str, Any], *, lenient: bool = False) -> ArrayMetadata:
     """The array that `.zarray` and `.zattrs` describe. The spec: other keys "should be ignored"."""
     one_of(document.get("zarr_format"), "zarr_format", 2)
-    for name in MANDATORY:
-        if name not in document:
-            raise MetadataError("the field is mandatory", field=name, value="absent")
+    if absent := [name for name in MANDATORY if name not in document]:
+        raise MetadataError("the field is mandatory", field=absent[0], value="absent")
     shape = integers(document["shape"], "shape", least=0)
     chunks = integers(document["chunks"], "chunks", least=1, length=len(shape))
     order = one_of(document["order"], "order", "C", "F")
@@ -87,9 +86,11 @@ def dtype_from_json(value: JSON) -> NumPyDType:
         if is_list(value) and all(map(is_list, value)):
             found: NumPyDType = np.dtype([(name, dtype_from_json(inner), *map(tuple, shape)) for name, inner, *shape in value])
         else:
-            found = np.dtype(value if isinstance(value, str) and TYPE_STRING.fullmatch(value) else object)
+            found = np.dtype(value if isinstance(value, str) and re.fullmatch(TYPE_STRING, value) else object)
         if found.hasobject or not found.itemsize:
             raise TypeError("a type string or a list of fields, of a fixed size")
+    except UnknownDataType:  # of a field
+        raise
     except (TypeError, ValueError) as error:
         raise UnknownDataType(f"a data type of Zarr v2 is needed ({error})", field="dtype", value=value) from error
     return found

@@ -42,7 +42,7 @@ def test_any_buffer_is_parsed(buffer: Any):
     assert parse(buffer(b'{"zarr_format": 3}'), "zarr.json") == {"zarr_format": 3}
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, object(), "\ud800"], ids=["NaN", "infinity", "set", "object", "surrogate"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, object(), "\ud800"], ids=["NaN", "inf", "set", "object", "text"])
 def test_what_json_has_no_word_for_is_not_written(value: Any):
     with pytest.raises(MetadataError, match=r"not to be written as JSON .*; attributes are text, finite numbers, lists and objects"):
         dump({"attributes": {"value": value}})
@@ -53,8 +53,11 @@ def test_what_json_has_no_word_for_is_not_written(value: Any):
     [
         (b'{"shape": [1], "shape": [2]}', "a/zarr.json: shape: each key may stand once in an object, not '2 times'"),
         (b'{"attributes": {"x": 1, "y": 2, "x": 3, "x": 4}}', "a/zarr.json: x: each key may stand once in an object, not '3 times'"),
-        (b'{"fill_value": NaN}', "a/zarr.json: the bare token NaN is not JSON; open with lenient=True to accept it"),
-        (b'{"fill_value": -Infinity}', "a/zarr.json: the bare token -Infinity is not JSON; open with lenient=True to accept it"),
+        (b'{"fill_value": NaN}', "a/zarr.json: fill_value: the bare token is not JSON; lenient=True accepts it in Zarr v2, not 'NaN'"),
+        (
+            b'{"a": [{"b": 1}, {"b": -Infinity}], "c": "NaN"}',
+            "a/zarr.json: a[1].b: the bare token is not JSON; lenient=True accepts it in Zarr v2, not '-Infinity'",
+        ),
         (b"[1, 2]", "a/zarr.json: document: the document must be a JSON object, not 'list'"),
         (b"3", "a/zarr.json: document: the document must be a JSON object, not 'int'"),
         (b'{"x": "\\ud800"}', "a/zarr.json: a string holds half of a surrogate pair, so it is no text"),
@@ -67,7 +70,7 @@ def test_a_document_that_is_read_in_several_ways_is_refused(text: bytes, reason:
     assert caught.value.document == "a/zarr.json"
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b'{"a": 1,}', b"{'a': 1}", b'\xef\xbb\xbf{"a": 1}', b'{"a": "\xff"}', b'{"a": ' + b"9" * 5000 + b"}"])
+@pytest.mark.parametrize("text", [b"", b"{", b'{"a": 1,}', b"{'a': 1}", b"\xef\xbb\xbf{}", b'{"a": "\xff"}', b'{"a": %b}' % (b"9" * 5000)])
 def test_what_is_not_json_is_refused(text: bytes):
     with pytest.raises(MetadataError, match=r"^zarr\.json: not valid JSON \("):
         parse(text, "zarr.json")
@@ -118,7 +121,7 @@ def test_a_document_above_its_limit_is_not_parsed():
         parse(b'{"zarr_format":  3}', "zarr.json", limits=Limits(metadata=18))
 
 
-@pytest.mark.parametrize(("value", "as_object", "as_list"), [({}, True, False), ([], False, True), ("", False, False), (None, False, False)])
+@pytest.mark.parametrize(("value", "as_object", "as_list"), [({}, True, False), ([], False, True), ("", False, False)])
 def test_objects_and_lists_are_told_apart(value: Any, as_object: bool, as_list: bool):
     assert (is_object(value), is_list(value)) == (as_object, as_list)
 
@@ -175,7 +178,7 @@ def test_one_of_few_values_is_given_back():
     assert one_of("F", "order", "C", "F") == "F"
 
 
-@pytest.mark.parametrize(("value", "allowed"), [("c", ("C", "F")), (3.0, (3,)), (True, (1,)), (1, (True, False)), (None, ("C",)), ([], ("C",))])
+@pytest.mark.parametrize(("value", "allowed"), [("c", ("C", "F")), (3.0, (3,)), (True, (1,)), (1, (True, False)), (None, ("C",))])
 def test_other_values_and_other_types_are_refused(value: Any, allowed: tuple[Any, ...]):
     with pytest.raises(MetadataError) as caught:
         one_of(value, "order", *allowed)

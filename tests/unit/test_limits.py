@@ -14,6 +14,6 @@ def test_a_size_at_the_limit_is_allowed_and_one_more_byte_is_refused():
     assert str(caught.value) == "a chunk of shape (1001,) would take 1,001 bytes; Limits.chunk allows 1,000"
 
 
-@pytest.mark.parametrize(("name", "nbytes"), [("metadata", 256 * 2**20), ("chunk", 4 * 2**30), ("index", 512 * 2**20), ("result", 16 * 2**40)])
+@pytest.mark.parametrize(("name", "nbytes"), [("metadata", 2**28), ("chunk", 2**32), ("index", 2**29), ("result", 2**44)])
 def test_the_limits_that_stand_where_nothing_is_said(name: str, nbytes: int):
     assert getattr(DEFAULT_LIMITS, name) == nbytes

@@ -5,14 +5,15 @@ No hop between threads or to the loop per chunk, no task per chunk, nothing allo
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import numpy as np
 
-from azarr._engine.decoding import Reading, together
+from azarr._engine.decoding import Held, Reading, together
 from azarr._platform import offload
-from azarr.codecs.sharding import Index, ShardLayout, merged
-from azarr.errors import ObjectChanged, ShardIndexError
+from azarr.codecs.sharding import ShardLayout, merged
+from azarr.errors import ShardIndexError
 from azarr.layout import Layout
 from azarr.plan import Job, Piece
 from azarr.scratch import Scratch, view
@@ -22,6 +23,8 @@ HANDOVER = 20e-6
 """Seconds. Where decoding a chunk takes less, a second worker costs more in hand-overs of the GIL than it does."""
 GAP, SPAN = 16 << 10, 4 << 20
 """Bytes. Inner chunks of a shard at most GAP apart are read together, at most SPAN at a time."""
+VERSION_ONLY, MISSING = (0, 0), "missing"
+"""A range that brings nothing but the version of its object; and what stands for the version of a shard that is not there."""
 _spare: list[Scratch] = []
 """Scratch of workers that have ended, for the next ones."""
 
@@ -74,7 +77,7 @@ def _work(reading: Reading) -> None:
 def _chunk(reading: Reading, piece: Piece, reader: Reader, scratch: Scratch) -> None:
     key, pipeline = reading.key(piece.coords), reading.pipeline(piece.coords)
     if pipeline.raw and (into := reading.direct(piece, pipeline)) is not None:
-        reading.check_raw(piece, into.nbytes, reader.into(key, view(into)), key)
+        reading.check_raw(piece, pipeline, reader.into(key, view(into)), key)
     elif (data := reader.whole(key, scratch)) is None:
         reading.missing([piece])
     else:
@@ -110,7 +113,7 @@ def _run(reading: Reading, run: list[Piece], reader: Reader, scratch: Scratch) -
             if size is None:
                 chunks[position] = reading.fill
             elif size != nbytes:
-                reading.check_raw(piece, nbytes, size, key)
+                reading.check_raw(piece, pipeline, size, key)
         elif (data := reader.whole(key, scratch)) is None:
             chunks[position] = reading.fill
         else:
@@ -121,39 +124,39 @@ def _run(reading: Reading, run: list[Piece], reader: Reader, scratch: Scratch) -
 
 
 def _shard(reading: Reading, job: Job, reader: Reader, scratch: Scratch) -> None:
-    """Some inner chunks of one shard. A cached index that turns out to be of another version is read again, once."""
+    """Some inner chunks of one shard. A cached index that turns out to be of another version, or wrong, is read again, once."""
     assert job.shard is not None
     target = reading.target
     key, layout = reading.key(job.shard), target.layout.shard(job.shard)
-    cached = target.indexes.get(key)
-    if cached is not None and _pieces(reading, job.pieces, layout, key, cached, reader, scratch):
-        return
-    value = reader.part(key, layout.index_range, scratch)
-    if value is None:
+    if (cached := target.indexes.get(key)) is not None:
+        with contextlib.suppress(ShardIndexError):
+            if _pieces(reading, job.pieces, layout, key, cached, reader, scratch):
+                return
+    if (value := reader.part(key, layout.index_range, scratch)) is None:
         target.indexes.drop(key)
+        reading.pin(key, MISSING)
         reading.missing(job.pieces)
         return
-    index = reading.index_of(layout, key, value, scratch)
-    if not _pieces(reading, job.pieces, layout, key, (value.version, index), reader, scratch):
-        raise ObjectChanged("the shard was replaced while it was being read; read again", store=reading.where, key=key)
+    held = reading.index_of(layout, key, value, scratch)
+    if not _pieces(reading, job.pieces, layout, key, held, reader, scratch):
+        raise reading.changed(key)
 
 
 def _pieces(
-    reading: Reading, pieces: list[Piece], layout: ShardLayout, key: str, held: tuple[str | None, Index], reader: Reader, scratch: Scratch
+    reading: Reading, pieces: list[Piece], layout: ShardLayout, key: str, held: Held, reader: Reader, scratch: Scratch
 ) -> bool:
     """Read and place `pieces`; False if the shard is not the version that the index is of, and nothing was placed."""
-    version, index = held
-    entries = reading.entries(layout, index, pieces, None, key)
+    entries = reading.entries(layout, held, pieces, key)
     present = [(*entry, piece) for entry, piece in zip(entries, pieces, strict=True) if entry is not None]
-    for start, stop in merged([(start, stop) for start, stop, _ in present], gap=GAP, span=SPAN):
+    for start, stop in merged([(start, stop) for start, stop, _ in present], gap=GAP, span=SPAN) or [VERSION_ONLY]:
         if reading.stopped:
             return True
         value = reader.part(key, (start, stop), scratch)
-        if value is None or value.version != version:
+        if value is None or value.version != held.version:
             if key in reading.pinned:
-                reading.pin(key, "another version")
+                raise reading.changed(key)
             return False
-        reading.pin(key, version)
+        reading.pin(key, held.version)
         if len(value.data) != stop - start:
             raise ShardIndexError(f"bytes {start:,} to {stop:,} lie outside the shard", store=reading.where, key=key)
         raw = view(value.data)

@@ -7,14 +7,24 @@ import contextlib
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from azarr.codecs import Pipeline
 from azarr.codecs.sharding import Index, ShardLayout
-from azarr.errors import ChunkDecodeError, ObjectChanged, ShardIndexError, StoreError
+from azarr.errors import (
+    AzarrError,
+    ChecksumError,
+    ChunkDecodeError,
+    CorruptData,
+    LimitExceeded,
+    ObjectChanged,
+    ShardIndexError,
+    StoreError,
+    TransportError,
+)
 from azarr.layout import Layout
 from azarr.plan import Job, Piece, place, take
 from azarr.scratch import Buffer, Bytes, Scratch
@@ -27,23 +37,37 @@ CACHED_INDEXES = 128 << 20
 """Bytes of shard indices that one array handle keeps; the oldest go first."""
 
 
-class IndexCache:
-    """Shard indices by key, with the version of the shard they are of. Lives as long as its array handle."""
+class Held(NamedTuple):
+    """The index of a shard, with the version of the shard it is of and the bytes that this has, where the store says so."""
 
-    __slots__ = ("_held", "_lock", "nbytes")
+    version: str | None
+    entries: Index
+    size: int | None
+
+
+class IndexCache:
+    """Shard indices by key. Lives as long as its array handle. What has no version is not kept: it could not be told from a later one.
+
+    `loading` has the fetches under way, by event loop and key, for those who need the same index.
+    """
+
+    __slots__ = ("_held", "_lock", "loading", "nbytes")
 
     def __init__(self) -> None:
-        self._held: dict[str, tuple[str | None, Index]] = {}
+        self._held: dict[str, Held] = {}
+        self.loading: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Future[Held | None]] = {}
         self._lock, self.nbytes = threading.Lock(), 0
 
-    def get(self, key: str) -> tuple[str | None, Index] | None:
+    def get(self, key: str) -> Held | None:
         return self._held.get(key)
 
-    def put(self, key: str, version: str | None, index: Index) -> None:
+    def put(self, key: str, held: Held) -> None:
         with self._lock:
             self._drop(key)
-            self._held[key] = (version, index)
-            self.nbytes += index.nbytes
+            if held.version is None:
+                return
+            self._held[key] = held
+            self.nbytes += held.entries.nbytes
             while self.nbytes > CACHED_INDEXES and len(self._held) > 1:
                 self._drop(next(iter(self._held)))
 
@@ -53,7 +77,7 @@ class IndexCache:
 
     def _drop(self, key: str) -> None:
         if held := self._held.pop(key, None):
-            self.nbytes -= held[1].nbytes
+            self.nbytes -= held.entries.nbytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +100,17 @@ class Reading:
         self.target, self._jobs, self.out, self.points, self.fields = target, jobs, out, region.points, fields
         fill = target.layout.metadata.fill
         self.fill = fill if fields is None else fill[fields]
-        self.where, self._lock, self.stopped = repr(target.store), threading.Lock(), False
+        self._lock, self.stopped = threading.Lock(), False
         self.key, self.pipeline = target.key, target.layout.pipeline
         self.pinned: dict[str, str | None] = {}
         # Without index arrays, fields and transposed shards, a piece is one slice of the chunk and one of the result.
         self._simple = fields is None and target.layout.plain and not any(isinstance(axis, np.ndarray) for axis in region.axes)
         self.runs = self._simple and target.layout.even and target.layout.read_nbytes <= SMALL
+
+    @property
+    def where(self) -> str:
+        """The store, for errors."""
+        return repr(self.target.store)
 
     def stop(self) -> None:
         """No further job is begun, and those under way end soon."""
@@ -95,7 +124,10 @@ class Reading:
     def pin(self, key: str, version: str | None) -> None:
         """All parts of an object that one read takes come from one version of it."""
         if self.pinned.setdefault(key, version) != version:
-            raise ObjectChanged("the object was replaced while it was being read; read again", store=self.where, key=key)
+            raise self.changed(key)
+
+    def changed(self, key: str) -> ObjectChanged:
+        return ObjectChanged("the object was replaced while it was being read; read again", store=self.where, key=key)
 
     def missing(self, pieces: list[Piece]) -> None:
         """Place the fill value where `pieces` would go."""
@@ -121,41 +153,58 @@ class Reading:
                 return
             chunk = self.target.layout.outside(chunk)
             place(self.out, piece.outer, take(chunk if self.fields is None else chunk[self.fields], piece, self.points))
-        except StoreError as error:
-            raise error.within(self.where, key) from error.__cause__
+        except (CorruptData, LimitExceeded) as error:
+            raise self.damaged(error, key, pipeline, len(data)) from error.__cause__
 
     def unpack(self, data: Buffer, pipeline: Pipeline, into: Bytes, key: str, scratch: Scratch) -> None:
         """Decode a whole chunk into `into`. Errors name the store and the key."""
         try:
             pipeline.unpack(data, into, scratch)
-        except StoreError as error:
-            raise error.within(self.where, key) from error.__cause__
+        except (CorruptData, LimitExceeded) as error:
+            raise self.damaged(error, key, pipeline, len(data)) from error.__cause__
 
-    def check_raw(self, piece: Piece, nbytes: int, size: int | None, key: str) -> None:
+    def damaged(self, error: CorruptData | LimitExceeded, key: str, pipeline: Pipeline, size: int) -> AzarrError:
+        """`error` of decoding a chunk of `size` bytes, naming the store, the key, the codecs and what they should have given."""
+        chunk, codecs = pipeline.chunk, ", ".join(spec.name.removeprefix("v2:") for spec in pipeline.specs)
+        expected = f"{chunk.nbytes:,} bytes" if chunk.kind == "fixed" else f"{chunk.size:,} items"
+        facts = f" ({size:,} bytes stored by {codecs}; {expected} expected of them)"
+        if isinstance(error, LimitExceeded):
+            return LimitExceeded(f"{key!r} of {self.where}: {error}{facts}")
+        return type(error)(error.reason + facts, store=self.where, key=key)
+
+    def check_raw(self, piece: Piece, pipeline: Pipeline, size: int | None, key: str) -> None:
         """Check that a chunk which was read right into the result had exactly its size; None: there is no such chunk."""
         if size is None:
             self.missing([piece])
-        elif size != nbytes:
-            more = "more than " if size > nbytes else ""
-            raise ChunkDecodeError(f"{more}{min(size, nbytes):,} bytes where {nbytes:,} are expected", store=self.where, key=key)
+        elif size != pipeline.chunk.nbytes:
+            raise self.damaged(ChunkDecodeError("too many bytes" if size > pipeline.chunk.nbytes else "too few bytes"), key, pipeline, size)
 
-    def index_of(self, layout: ShardLayout, key: str, value: Value, scratch: Scratch) -> Index:
-        """The shard index in `value`, checked, pinned and cached."""
+    def index_of(self, layout: ShardLayout, key: str, value: Value, scratch: Scratch) -> Held:
+        """The shard index in `value`, checked and cached."""
         try:
             if len(value.data) != layout.index_size:
                 raise ShardIndexError(f"the index has {len(value.data):,} bytes where {layout.index_size:,} are expected")
-            index = layout.read_index(value.data, scratch)
+            held = Held(value.version, layout.read_index(value.data, scratch), value.size)
+        except ChecksumError as error:
+            raise ChecksumError(f"the index of the shard: {error.reason}", store=self.where, key=key) from error.__cause__
         except StoreError as error:
             raise error.within(self.where, key) from error.__cause__
-        self.target.indexes.put(key, value.version, index)
-        return index
+        self.target.indexes.put(key, held)
+        return held
 
-    def entries(self, layout: ShardLayout, index: Index, pieces: list[Piece], size: int | None, key: str) -> list[tuple[int, int] | None]:
+    def entries(self, layout: ShardLayout, held: Held, pieces: list[Piece], key: str) -> list[tuple[int, int] | None]:
         """Where the inner chunks of `pieces` lie in their shard; None for those that are absent."""
         try:
-            return layout.entries(index, [self.target.layout.inside(piece.coords) for piece in pieces], size)
+            return layout.entries(held.entries, [self.target.layout.inside(piece.coords) for piece in pieces], held.size)
         except StoreError as error:
             raise error.within(self.where, key) from None
+
+
+def named(error: OSError, store: object, key: str) -> StoreError:
+    """`error` of a store as one of azarr's, naming the store and the key; to be raised from its cause."""
+    if isinstance(error, StoreError):
+        return error.within(repr(store), key)
+    return TransportError(f"{type(error).__name__}: {error}", store=repr(store), key=key)
 
 
 @contextlib.asynccontextmanager

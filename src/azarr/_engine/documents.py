@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from azarr._engine.decoding import together
+from azarr._engine.decoding import named, together
 from azarr._engine.waiting import budget_of
 from azarr._platform import offload
 from azarr.context import Context
@@ -25,8 +25,8 @@ async def fetch_documents(store: Store, keys: Sequence[str], context: Context) -
             async with budget.request(0):
                 try:
                     value = await store.get(key)
-                except StoreError as error:
-                    raise error.within(repr(store), key) from error.__cause__
+                except OSError as error:
+                    raise named(error, store, key) from (error.__cause__ if isinstance(error, StoreError) else error)
                 found[position] = None if value is None else view(value.data).tobytes()
 
     async with together() as group:

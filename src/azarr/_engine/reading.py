@@ -15,7 +15,8 @@ from azarr._platform import cores
 from azarr.context import Context
 from azarr.dtypes import NumPyDType
 from azarr.errors import SelectionError
-from azarr.plan import Plan, jobs, parts
+from azarr.grid import RegularAxis
+from azarr.plan import Job, Plan, jobs, parts
 from azarr.selection import Region
 from azarr.stores.base import is_blocking
 
@@ -50,8 +51,12 @@ async def read(
         pieces_per_job=min(64, JOB_BYTES // nbytes) or 1 if blocking else 1,
         pieces_per_shard_job=per_shard_job // nbytes or 1,
     )
-    most = (context.workers or cores()) if blocking else context.requests
-    head = list(itertools.islice(work, most))  # no more workers than jobs
+    head, room = list[Job](), context.nbytes
+    for job in itertools.islice(work, (context.workers or cores()) if blocking else context.requests):  # no more workers than jobs
+        head.append(job)
+        room -= 2 * len(job.pieces) * nbytes
+        if room <= 0 and not blocking:  # more would wait for bytes in flight
+            break
     reading = Reading(target, itertools.chain(head, work), region.target(result), forward, fields)
     if blocking:
         await read_blocking(reading, workers_for(layout, len(head)))
@@ -85,18 +90,19 @@ def _count(region: Region, grid: Any) -> int:
     for axis, selected in enumerate(region.axes):
         if axis in region.points or isinstance(selected, int):
             continue
-        if isinstance(selected, range) and abs(selected.step) == 1:
-            low, high = sorted((selected[0], selected[-1]))
-            total *= grid.axes[axis].locate(high) - grid.axes[axis].locate(low) + 1
+        cuts = grid.axes[axis]
+        if isinstance(selected, range) and (abs(selected.step) == 1 or isinstance(cuts, RegularAxis)):  # every chunk between, or one each
+            total *= min(len(selected), abs(cuts.locate(selected[-1]) - cuts.locate(selected[0])) + 1)
         else:
             forward = selected[::-1] if isinstance(selected, range) and selected.step < 0 else selected
-            total *= sum(1 for _ in parts(forward, grid.axes[axis]))
+            total *= sum(1 for _ in parts(forward, cuts))
     return total
 
 
 def _result(region: Region, dtype: NumPyDType, context: Context, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
     if out is None:
-        context.limits.check("result", region.size * dtype.itemsize, f"a result of shape {region.shape}")
+        if region.size * dtype.itemsize > context.limits.result:
+            context.limits.check("result", region.size * dtype.itemsize, f"a result of shape {region.shape}")
         return np.empty(region.shape, dtype)
     shape = region.shape + dtype.shape
     if out.shape != shape or out.dtype != dtype.base or not out.flags.writeable:

@@ -9,22 +9,22 @@ import asyncio
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
-from azarr._engine.decoding import Reading, together
+from azarr._engine.decoding import Held, Reading, named, together
 from azarr._platform import offload
 from azarr.codecs import Pipeline
-from azarr.codecs.sharding import Index, ShardLayout, merged
+from azarr.codecs.sharding import ShardLayout, merged
 from azarr.context import Context
-from azarr.errors import ObjectChanged, ShardIndexError, StoreError, TransportError
+from azarr.errors import ShardIndexError, StoreError
 from azarr.plan import Job, Piece
 from azarr.scratch import Buffer, Scratch, view
 from azarr.stores.base import ByteRange, Value
 
 INLINE = 50e-6
 """Seconds of decoding that the event loop may be kept busy with at a time."""
-GAP, SPAN = 1 << 20, 16 << 20
-"""Bytes. Inner chunks of a shard at most GAP apart are asked for together, at most SPAN at a time."""
+GAP, SPAN, SMALL_INDEX = 1 << 20, 16 << 20, 64 << 10
+"""Bytes. Inner chunks of a shard at most GAP apart are asked for together, at most SPAN at a time. A larger index is decoded in a thread."""
 
 
 class Budget:
@@ -95,12 +95,12 @@ async def read_waiting(reading: Reading, budget: Budget, context: Context, loops
 
 
 class _Work:
-    __slots__ = ("budget", "indexes", "most", "reading", "scratch", "warm")
+    __slots__ = ("budget", "indexes", "most", "reading", "scratch", "warm")  # `indexes` are those that were fetched in this read
 
     def __init__(self, reading: Reading, budget: Budget, context: Context) -> None:
         self.reading, self.budget, self.most = reading, budget, context.nbytes
         self.scratch = Scratch()
-        self.indexes: dict[str, asyncio.Future[tuple[str | None, Index] | None]] = {}
+        self.indexes: dict[str, Held | None] = {}
         self.warm = False
 
     async def loop(self) -> None:
@@ -135,24 +135,42 @@ class _Work:
                 reading.pin(key, value.version)
                 shard = view(value.data)
                 at = slice(layout.index_size) if layout.at_start else slice(max(0, len(shard) - layout.index_size), None)
-                index = reading.index_of(layout, key, Value(shard[at], value.version), self.scratch)
-                await self.pieces(pieces, reading.entries(layout, index, pieces, len(shard), key), [(0, shard)], layout, key)
+                held = await self.read_index(layout, key, Value(shard[at], value.version, len(shard)))
+                await self.pieces(pieces, reading.entries(layout, held, pieces, key), [(0, shard)], layout, key)
             return
-        if (held := await self.index(key, layout)) is None:
+        if key not in self.indexes:
+            if (cached := reading.target.indexes.get(key)) is not None:
+                with suppress(ShardIndexError):  # of an older version, perhaps
+                    if await self.ranges(pieces, cached, layout, key, cost):
+                        return
+            self.indexes[key] = await self.index(key, layout)
+        if (held := self.indexes[key]) is None:
             reading.missing(pieces)
             return
-        reading.pin(key, held[0])
-        entries = reading.entries(layout, held[1], pieces, None, key)
+        reading.pin(key, held.version)
+        await self.ranges(pieces, held, layout, key, cost)
+
+    async def ranges(self, pieces: list[Piece], held: Held, layout: ShardLayout, key: str, cost: int) -> bool:
+        """Fetch and place `pieces`; False, with nothing placed, if `held` is a cached index that may not be of the shard's version."""
+        reading = self.reading
+        entries = reading.entries(layout, held, pieces, key)
+        wanted = merged([entry for entry in entries if entry is not None], gap=GAP, span=SPAN)
+        if not wanted and key not in reading.pinned:
+            return False
         fetched: list[tuple[int, Buffer]] = []
-        async with self.budget.request(cost):
-            for start, stop in merged([entry for entry in entries if entry is not None], gap=GAP, span=SPAN):
-                if (value := await self.get(key, (start, stop))) is None:
-                    raise ObjectChanged("the shard was deleted while it was being read", store=reading.where, key=key)
-                reading.pin(key, value.version)
+        async with self.budget.request(cost if wanted else 0):
+            for start, stop in wanted:
+                value = await self.get(key, (start, stop)) if start < stop else Value(b"", held.version)
+                if value is None or value.version != held.version:
+                    if key in reading.pinned:
+                        raise reading.changed(key)
+                    return False
                 if len(value.data) != stop - start:
                     raise ShardIndexError(f"bytes {start:,} to {stop:,} lie outside the shard", store=reading.where, key=key)
                 fetched.append((start, view(value.data)))
+            reading.pin(key, held.version)
             await self.pieces(pieces, entries, fetched, layout, key)
+        return True
 
     async def pieces(
         self, pieces: list[Piece], entries: list[tuple[int, int] | None], fetched: list[tuple[int, Buffer]], layout: ShardLayout, key: str
@@ -167,32 +185,41 @@ class _Work:
             found.append((piece, data[entry[0] - start : entry[1] - start]))
         await self.place(found, layout.inner, key)
 
-    async def index(self, key: str, layout: ShardLayout) -> tuple[str | None, Index] | None:
-        """The index of a shard; None if there is no such shard. Those who ask at the same time share one request."""
-        cached = self.reading.target.indexes.get(key)
-        if cached is not None:
-            return cached
-        if (first := self.indexes.get(key)) is not None:
-            return await asyncio.shield(first)
-        future = self.indexes[key] = asyncio.get_running_loop().create_future()
+    async def index(self, key: str, layout: ShardLayout) -> Held | None:
+        """The index of a shard; None if there is no such shard. All who ask one array handle at the same time share one request."""
+        loading, loop = self.reading.target.indexes.loading, asyncio.get_running_loop()
+        while (first := loading.get((loop, key))) is not None:
+            await asyncio.wait([first])
+            if not first.cancelled():
+                return first.result()
+        future = loading[loop, key] = loop.create_future()
         try:
             async with self.budget.request(min(layout.index_size, self.most)):
                 value = await self.get(key, layout.index_range)
-            found = None if value is None else (value.version, self.reading.index_of(layout, key, value, self.scratch))
+            found = None if value is None else await self.read_index(layout, key, value)
+            future.set_result(found)
         except BaseException as error:
-            future.cancel() if isinstance(error, asyncio.CancelledError) else future.set_exception(error)
-            future.exception() if not future.cancelled() else None
+            if isinstance(error, Exception):
+                future.set_exception(error)
+                future.exception()  # seen, as it is raised here too
+            else:
+                future.cancel()  # the next in line asks for itself
             raise
-        future.set_result(found)
+        finally:
+            del loading[loop, key]
         return found
+
+    async def read_index(self, layout: ShardLayout, key: str, value: Value) -> Held:
+        """The index in `value`, decoded on the loop where that is quick and the codecs are loaded, else in a thread."""
+        if self.warm and layout.index_size <= SMALL_INDEX:
+            return self.reading.index_of(layout, key, value, self.scratch)
+        return await offload(lambda: self.reading.index_of(layout, key, value, Scratch()))
 
     async def get(self, key: str, byte_range: ByteRange | None) -> Value | None:
         try:
             return await self.reading.target.store.get(key, byte_range)
-        except StoreError as error:
-            raise error.within(self.reading.where, key) from error.__cause__
         except OSError as error:
-            raise TransportError(f"{type(error).__name__}: {error}", store=self.reading.where, key=key) from error
+            raise named(error, self.reading.target.store, key) from (error.__cause__ if isinstance(error, StoreError) else error)
 
     async def place(self, found: list[tuple[Piece, Buffer]], pipeline: Pipeline, key: str) -> None:
         """Decode and place, on the loop where that is quick and the codecs are loaded, else in a thread."""

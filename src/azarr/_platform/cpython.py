@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import threading
+import weakref
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from importlib import import_module
 from queue import SimpleQueue
@@ -17,6 +20,7 @@ T = TypeVar("T")
 Call = Callable[[], Any]
 
 
+@functools.cache
 def cores() -> int:
     """Processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -24,14 +28,33 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+class _Mailbox:
+    """Where threads leave calls that have ended, for one loop to collect: many are collected in one go, with one wake-up."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop, self.ended, self.called = loop, deque[_Job](), False
+
+    def put(self, job: _Job) -> None:
+        self.ended.append(job)
+        if not self.called:
+            self.called = True
+            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody is left to tell
+                self.loop.call_soon_threadsafe(self.collect)
+
+    def collect(self) -> None:
+        self.called = False  # before looking, so that whatever comes later calls again
+        while self.ended:
+            self.ended.popleft().finish()
+
+
 class _Job:
     """A call in a thread, as the loop that waits for it sees it. `future` may be cancelled; `ended` is when the thread is done."""
 
-    __slots__ = ("call", "ended", "error", "future", "loop", "over", "result")
+    __slots__ = ("call", "ended", "error", "future", "mailbox", "over", "result")
 
-    def __init__(self, call: Call) -> None:
-        self.call, self.loop = call, asyncio.get_running_loop()
-        self.future: asyncio.Future[Any] = self.loop.create_future()
+    def __init__(self, call: Call, mailbox: _Mailbox) -> None:
+        self.call, self.mailbox = call, mailbox
+        self.future: asyncio.Future[Any] = mailbox.loop.create_future()
         self.ended: asyncio.Future[None] | None = None
         self.result: Any = None
         self.error: BaseException | None = None
@@ -52,15 +75,21 @@ class _Job:
 class _Threads:
     """Threads that wait for calls. One is added when a call comes and none is idle, up to `most`; they live as long as the process.
 
-    A call costs a third of what `run_in_executor` costs: one queue, one wake-up of the loop, no second future.
+    A call costs less than by `run_in_executor`: one queue, one wake-up of the loop, no second future.
     """
 
     def __init__(self) -> None:
         self.queue: SimpleQueue[_Job] = SimpleQueue()
+        self.mailboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Mailbox] = weakref.WeakKeyDictionary()
         self.lock, self.process, self.most = threading.Lock(), os.getpid(), max(8, 2 * cores())
         self.idle = self.count = 0
 
-    def submit(self, job: _Job) -> None:
+    def submit(self, call: Call) -> _Job:
+        loop = asyncio.get_running_loop()
+        mailbox = self.mailboxes.get(loop)
+        if mailbox is None:
+            mailbox = self.mailboxes[loop] = _Mailbox(loop)
+        job = _Job(call, mailbox)
         with self.lock:
             start = self.idle <= 0 and self.count < self.most
             self.count += start
@@ -68,6 +97,7 @@ class _Threads:
         self.queue.put(job)
         if start:
             threading.Thread(target=self.run, name="azarr", daemon=True).start()
+        return job
 
     def run(self) -> None:
         while True:
@@ -78,8 +108,7 @@ class _Threads:
                 job.result = job.call()
             except BaseException as error:  # handed to whoever awaits
                 job.error = error
-            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody is left to tell
-                job.loop.call_soon_threadsafe(job.finish)
+            job.mailbox.put(job)
             del job
 
 
@@ -91,15 +120,14 @@ async def offload(call: Callable[[], T], *, stop: Callable[[], None] | None = No
     global _threads  # noqa: PLW0603  # made anew in a forked process
     if _threads.process != os.getpid():  # threads do not survive a fork
         _threads = _Threads()
-    job = _Job(call)
-    _threads.submit(job)
+    job = _threads.submit(call)
     try:
         return await job.future
     except asyncio.CancelledError:
         if stop is not None:
             stop()
         while not job.over:
-            job.ended = job.loop.create_future()
+            job.ended = job.mailbox.loop.create_future()
             with contextlib.suppress(asyncio.CancelledError):
                 await job.ended
         raise
@@ -114,15 +142,16 @@ class Response(NamedTuple):
 
 
 async def fetch(url: str, *, headers: Mapping[str, str]) -> Response:
-    """GET `url`. Any status is an answer; no answer, or a body shorter than announced, is a `TransportError`."""
+    """GET `url`, which is quoted already. Any status is an answer; no answer, or a body shorter than announced, is a `TransportError`."""
     session = await _session()
-    aiohttp = _aiohttp()
+    aiohttp, yarl = _aiohttp(), import_module("yarl")
     try:
-        async with session.get(url, headers={"Accept-Encoding": "identity", **headers}) as answer:
+        async with session.get(yarl.URL(url, encoded=True), headers={"Accept-Encoding": "identity", **headers}) as answer:
             body = await answer.read()
             return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, body)
     except (aiohttp.ClientError, OSError) as error:
-        raise TransportError(f"no complete answer ({type(error).__name__}: {error})") from error
+        # Errors of aiohttp show whole URLs, and so would a traceback that went on to them.
+        raise TransportError(f"no complete answer ({type(error).__name__}: {error})") from None
 
 
 _sessions: dict[asyncio.AbstractEventLoop, AsyncGenerator[Any, None]] = {}
@@ -131,6 +160,8 @@ _sessions: dict[asyncio.AbstractEventLoop, AsyncGenerator[Any, None]] = {}
 
 async def _session() -> Any:
     loop = asyncio.get_running_loop()
+    if loop not in _sessions:
+        await offload(_aiohttp)  # importing it takes a tenth of a second
     keeper = _sessions.get(loop)
     if keeper is None:
         for closed in [other for other in _sessions if other.is_closed()]:

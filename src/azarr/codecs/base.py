@@ -45,29 +45,24 @@ class ChunkSpec:
 
 
 class ArrayArray(Protocol):
-    """Turns an array into an array."""
+    """Turns an array into an array. `resolve`: the chunk that the next codec sees."""
 
     kind: ClassVar[str] = "array-array"
 
-    def resolve(self, chunk: ChunkSpec) -> ChunkSpec:
-        """The chunk that the next codec sees."""
-        return chunk
-
+    def resolve(self, chunk: ChunkSpec) -> ChunkSpec: ...
     def decode(self, array: Array, chunk: ChunkSpec) -> Array: ...
     def encode(self, array: Array, chunk: ChunkSpec) -> Array: ...
 
 
 class ArrayBytes(Protocol):
-    """Turns an array into bytes."""
+    """Turns an array into bytes. `encoded_size`: how many, where that is fixed; `bound`: where it is not, there are never more."""
 
     kind: ClassVar[str] = "array-bytes"
 
     def encoded_size(self, chunk: ChunkSpec) -> int | None:
-        """Bytes that the encoded chunk takes, where that is fixed."""
         return None
 
     def bound(self, chunk: ChunkSpec) -> int:
-        """No encoded chunk takes more bytes than this; asked where its size is not fixed."""
         return 16 * chunk.nbytes + 65536 if chunk.kind == "fixed" else chunk.limits.chunk
 
     def decode(self, data: Buffer, chunk: ChunkSpec, scratch: Scratch) -> Array: ...
@@ -75,10 +70,10 @@ class ArrayBytes(Protocol):
 
 
 class BytesBytes(Protocol):
-    """Turns bytes into bytes. `speed`: decoded GB/s of one core, roughly; `growth`: encoded data are not more times longer than this.
+    """Turns bytes into bytes: `size` bytes into `encoded_size`, where that is fixed, else never into more than `growth` times as many.
 
     `decode` gives exactly `size` bytes, or at most `bound` where the size is not known, and stops when that is passed, however much
-    more its input claims to hold. `out` has `size` bytes, and may be used for the result.
+    more its input claims to hold. `out` has `size` bytes, and may be used for the result. `speed`: roughly, decoded GB/s of one core.
     """
 
     kind: ClassVar[str] = "bytes-bytes"
@@ -86,7 +81,6 @@ class BytesBytes(Protocol):
     growth: float = 1.125
 
     def encoded_size(self, size: int) -> int | None:
-        """Bytes that `size` bytes take when encoded, where that is fixed."""
         return None
 
     def decode(self, data: Buffer, size: int | None, bound: int, out: Bytes | None, scratch: Scratch) -> Buffer: ...

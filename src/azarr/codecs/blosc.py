@@ -5,7 +5,6 @@ of a truncated chunk.
 """
 
 import struct
-from typing import Any
 
 import numpy as np
 
@@ -37,15 +36,15 @@ class Blosc(BytesBytes):
 
     def decode(self, data: Buffer, size: int | None, bound: int, out: Bytes | None, scratch: Scratch) -> Buffer:
         raw = view(data)
-        nbytes, flags, typesize = validated(raw, size, bound)
+        nbytes, flags, whole = validated(raw, size, bound)
         into = np.empty(nbytes, np.uint8) if out is None else out
         if not nbytes:
             return into
         if not flags & STORED and flags >> 5 == SNAPPY:
             _snappy(raw, into)
             return into
-        # libblosc2 leaves the last bytes of a chunk undefined, and says nothing, if it is bitshuffled and they are no whole element.
-        native = None if flags & BITSHUFFLED and nbytes % typesize else decoder("blosc", scratch)
+        # libblosc2 leaves the last bytes of a bitshuffled block undefined, and says nothing, where they are no whole element.
+        native = decoder("blosc", scratch) if whole or not flags & BITSHUFFLED else None
         if native is not None:
             if (found := native(raw, into)) != nbytes:
                 del scratch.state["blosc"]  # what damaged data did to its state is not known
@@ -65,8 +64,8 @@ class Blosc(BytesBytes):
         return module.compress(elements, self.cname.encode(), self.clevel, self.shuffle, self.blocksize)
 
 
-def validated(raw: Bytes, size: int | None, bound: int) -> tuple[int, int, int]:
-    """Decoded size, flags and element size of the header, once header and block table are seen to fit the bytes at hand."""
+def validated(raw: Bytes, size: int | None, bound: int) -> tuple[int, int, bool]:
+    """Decoded size, flags, and whether blocks hold whole elements, once header and block table are seen to fit the bytes at hand."""
     if raw.size < HEADER.size:
         raise ChunkDecodeError(f"{raw.size} bytes are too few for a blosc header")
     version, _, flags, typesize, nbytes, blocksize, cbytes = HEADER.unpack_from(raw.data)
@@ -79,7 +78,7 @@ def validated(raw: Bytes, size: int | None, bound: int) -> tuple[int, int, int]:
     if flags & STORED or not nbytes:
         if cbytes != HEADER.size + nbytes:
             raise ChunkDecodeError(f"blosc stores {cbytes - HEADER.size:,} bytes, but states {nbytes:,}")
-        return nbytes, flags, typesize
+        return nbytes, flags, True
     if not 0 < blocksize <= nbytes:
         raise ChunkDecodeError(f"blosc states blocks of {blocksize:,} bytes in {nbytes:,}")
     blocks = -(-nbytes // blocksize)
@@ -87,7 +86,7 @@ def validated(raw: Bytes, size: int | None, bound: int) -> tuple[int, int, int]:
     starts = struct.unpack_from(f"<{blocks}I", raw.data, HEADER.size) if cbytes >= least else (0,)
     if min(starts) < least or max(starts) > cbytes - 4:
         raise ChunkDecodeError(f"the table of {blocks:,} blosc blocks points outside the chunk of {cbytes:,} bytes")
-    return nbytes, flags, typesize
+    return nbytes, flags, not (nbytes % typesize or blocksize % typesize)
 
 
 def _snappy(raw: Bytes, out: Bytes) -> None:
@@ -95,29 +94,22 @@ def _snappy(raw: Bytes, out: Bytes) -> None:
     snappy = load("cramjam", "blosc with snappy", "pip install cramjam").snappy
     _, _, flags, typesize, nbytes, blocksize, _ = HEADER.unpack_from(raw.data)
     starts = struct.unpack_from(f"<{-(-nbytes // blocksize)}I", raw.data, HEADER.size)
-    for start, first in zip(starts, range(0, nbytes, blocksize), strict=True):
+    for position, first in zip(starts, range(0, nbytes, blocksize), strict=True):
         block = out[first : first + blocksize]
         split = not flags & WHOLE_BLOCKS and typesize <= 16 and blocksize // typesize >= 128 and block.size == blocksize
-        block[:] = _unshuffled(_block(raw, start, block.size, typesize if split else 1, snappy), flags, typesize)
-
-
-def _block(raw: Bytes, position: int, size: int, streams: int, snappy: Any) -> Bytes:
-    """The streams of one block: each a length and its bytes, which are as they are where Snappy did not make them shorter."""
-    parts: list[Bytes] = []
-    for _ in range(streams):
-        length = U32.unpack_from(raw.data, position)[0] if position + U32.size <= raw.size else raw.size
-        position += U32.size + length
-        if position > raw.size:
-            raise ChunkDecodeError("a blosc block reaches outside the chunk")
-        data = raw[position - length : position]
-        if length != size // streams:
-            try:
-                data = view(bytes(snappy.decompress_raw(data.tobytes(), output_len=size // streams)))
+        size, end, parts = block.size // (typesize if split else 1), position, list[bytes]()
+        for _ in range(typesize if split else 1):
+            length = U32.unpack_from(raw.data, end)[0] if end + U32.size <= raw.size else raw.size
+            end += U32.size + length
+            if end > raw.size:
+                raise ChunkDecodeError("a blosc block reaches outside the chunk")
+            parts.append(raw[end - length : end].tobytes())
+            try:  # what Snappy did not make shorter is stored as it is
+                parts[-1] = parts[-1] if length == size else bytes(snappy.decompress_raw(parts[-1], output_len=size))
             except Exception as error:  # cramjam.DecompressionError, which is not there to name before it is imported
                 raise ChunkDecodeError(f"not valid snappy data ({error})") from error
-        parts.append(data)
-    check_size(sum(part.size for part in parts), size, "a blosc block")
-    return np.concatenate(parts)
+        check_size(sum(map(len, parts)), block.size, "a blosc block")
+        block[:] = _unshuffled(view(b"".join(parts)), flags, typesize)
 
 
 def _unshuffled(block: Bytes, flags: int, typesize: int) -> Bytes:

@@ -7,12 +7,12 @@ from azarr.codecs.registry import load
 from azarr.errors import MetadataError
 from azarr.scratch import Buffer, Bytes, Scratch, view
 
-STREAMS: dict[str, tuple[str, str, dict[str, int], range, float]] = {
-    "gzip": ("zlib", "decompressobj", {"wbits": 31}, range(-1, 10), 0.3),
-    "zlib": ("zlib", "decompressobj", {"wbits": 15}, range(-1, 10), 0.3),
-    "bz2": ("bz2", "BZ2Decompressor", {}, range(1, 10), 0.02),
+STREAMS: dict[str, tuple[str, str, dict[str, int], str, range, float]] = {
+    "gzip": ("zlib", "decompressobj", {"wbits": 31}, "level", range(-1, 10), 0.3),
+    "zlib": ("zlib", "decompressobj", {"wbits": 15}, "level", range(-1, 10), 0.3),
+    "bz2": ("bz2", "BZ2Decompressor", {}, "compresslevel", range(1, 10), 0.02),
 }
-"""Module (a Python can lack one), what makes a decompressor, options, levels, decoded GB/s."""
+"""Module (a Python can lack one), what makes a decompressor, options of it and of `compress`, how that calls a level, levels, GB/s."""
 PRESETS = (None, *range(10), *(level | 1 << 31 for level in range(10)))
 
 
@@ -21,16 +21,16 @@ class Stream(BytesBytes):
 
     def __init__(self, name: str, configuration: Configuration) -> None:
         self.name = name.removeprefix("numcodecs.")
-        module, start, options, levels, self.speed = STREAMS[self.name]
-        (self.level,) = settings(name, configuration, level=(levels, 1))
+        module, start, options, entry, levels, self.speed = STREAMS[self.name]
+        (level,) = settings(name, configuration, level=(levels, 1))
         library = load(module, self.name, f"use a Python built with {module}")
-        self.start, self.compress = partial(getattr(library, start), **options), partial(library.compress, **options)
+        self.start, self.compress = partial(getattr(library, start), **options), partial(library.compress, **options, **{entry: level})
 
     def decode(self, data: Buffer, size: int | None, bound: int, out: Bytes | None, scratch: Scratch) -> Buffer:
         return inflated(data, size, bound, self.name, self.start)
 
     def encode(self, data: Buffer) -> Buffer:
-        return self.compress(view(data), self.level)
+        return self.compress(view(data))
 
 
 class Lzma(Stream):
@@ -47,6 +47,3 @@ class Lzma(Stream):
             self.start()
         except (ValueError, TypeError, library.LZMAError) as error:
             raise MetadataError(str(error), field=f"codecs.{name}", value=dict(configuration)) from error
-
-    def encode(self, data: Buffer) -> Buffer:
-        return self.compress(view(data))

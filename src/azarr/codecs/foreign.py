@@ -3,6 +3,7 @@
 v2 filters work on bytes (`ForeignBytes`), the v3 codecs of the same names on arrays (`ForeignFilter`).
 """
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from azarr.scratch import Buffer, Bytes, Scratch, view
 PACKAGES = {"zfpy": "zfpy", "pcodec": "pcodec", "msgpack2": "msgpack", "crc32c": "crc32c"}
 ADDED = {"shuffle": 0, "fletcher32": 4, "crc32": 4, "crc32c": 4, "adler32": 4, "jenkins_lookup3": 4}
 """Bytes by which the codec makes its input longer; others vary."""
+OBJECTS = {"json2": ("json", "loads"), "msgpack2": ("msgpack", "unpackb")}
 DECODED = {"delta": "dtype", "fixedscaleoffset": "dtype", "quantize": "dtype", "astype": "decode_dtype"}
 ENCODED = {"delta": "astype", "fixedscaleoffset": "astype", "astype": "encode_dtype"}
 """The entries that name the data types of what a filter gives when it decodes, and of what it takes."""
@@ -28,7 +30,7 @@ class Foreign:
 
     def __init__(self, name: str, configuration: Configuration) -> None:
         self.name, self.id = name, name.removeprefix("numcodecs.").removeprefix("v2:")
-        self.configuration = {key: value for key, value in configuration.items() if value is not None}
+        self.configuration: dict[str, Any] = {key: value for key, value in configuration.items() if value is not None}
 
     def codec(self, dtype: NumPyDType | None = None) -> Any:
         registry = load("numcodecs.registry", self.name, "pip install numcodecs")
@@ -78,14 +80,18 @@ class ForeignBytes(Foreign, BytesBytes):
 class ForeignFilter(Foreign, ArrayArray):
     """A codec of arrays: what v3 calls `numcodecs.delta`, ..., and `bitround`."""
 
+    def __init__(self, name: str, configuration: Configuration) -> None:
+        super().__init__(name, configuration)
+        entries = {*DECODED.values(), *ENCODED.values()} & set(self.configuration)
+        try:  # native, because what is stored has the byte order of the serializer, whatever is named here
+            self.configuration.update({entry: dtypes.from_numpy(np.dtype(self.configuration[entry])).numpy.str for entry in entries})
+        except (TypeError, MetadataError) as error:
+            raise MetadataError(f"not a data type of filters ({error})", field=f"codecs.{name}", value=self.configuration) from error
+
     def resolve(self, chunk: ChunkSpec) -> ChunkSpec:
         if self.id == "packbits":
-            return replace(chunk, dtype=np.dtype("u1"), shape=(1 + -(-chunk.size // 8),))
-        try:
-            dtype = np.dtype(self.configuration.get(ENCODED.get(self.id, ""), chunk.dtype)).newbyteorder("=")
-            return replace(chunk, dtype=dtypes.from_numpy(dtype).numpy)
-        except (TypeError, MetadataError) as error:
-            raise MetadataError(f"not a data type of stored elements ({error})", field=f"codecs.{self.name}", value=self.configuration) from error
+            return replace(chunk, shape=(1 + -(-chunk.size // 8),), dtype=np.dtype("u1"))
+        return replace(chunk, dtype=np.dtype(self.configuration.get(ENCODED.get(self.id, ""), chunk.dtype)))
 
     def decode(self, array: Array, chunk: ChunkSpec) -> Array:
         found = self.run(np.ascontiguousarray(array, self.resolve(chunk).dtype), chunk.dtype)
@@ -101,9 +107,23 @@ class ForeignSerializer(Foreign, ArrayBytes):
     """Object codecs of v2 (`json2`, `msgpack2`, `vlen-array`, `categorize`), and compressors of arrays (`zfpy`, `pcodec`)."""
 
     def decode(self, data: Buffer, chunk: ChunkSpec, scratch: Scratch) -> Array:
-        found = self.run(view(data).tobytes())
+        raw = view(data).tobytes()
+        found = self._objects(raw, chunk) if self.id in OBJECTS else self.run(raw)
         check_size(found.size, chunk.size, f"{self.name} (in elements)")
         return found.reshape(chunk.shape)
+
+    def _objects(self, raw: bytes, chunk: ChunkSpec) -> Array:
+        """A list of items, a data type, and a shape, which numcodecs would allocate whatever it says."""
+        module, name = OBJECTS[self.id]
+        parse = getattr(load(module, self.name, f"pip install {module}"), name)
+        try:
+            *items, _, shape = parse(raw)
+            check_size(math.prod(shape), chunk.size, "the shape (in elements)")
+            found = np.empty(shape, object)
+            found[:] = items
+        except Exception as error:  # what the libraries raise, and what comes of lists that are something else
+            raise ChunkDecodeError(f"{self.name} cannot decode this ({error})") from error
+        return found
 
     def encode(self, array: Array, chunk: ChunkSpec) -> Buffer:
         return view(self.made(np.ascontiguousarray(array) if chunk.kind == "fixed" else array.reshape(-1).astype(object)))

@@ -57,34 +57,29 @@ def decoder(name: str, scratch: Scratch) -> Decoder | None:
         return scratch.state[name]
     except KeyError:
         lib = library()
-        found = scratch.state[name] = None if lib is None else _blosc(lib) if name == "blosc" else _zstd(lib)
+        found = scratch.state[name] = None if lib is None or (name == "zstd" and not hasattr(lib, "ZSTD_createDCtx")) else _made(lib, name)
         return found
 
 
-def _blosc(lib: CDLL) -> Decoder:
-    context, call = lib.blosc2_create_dctx(Parameters(1, None, None, None, 8)), lib.blosc2_decompress_ctx
+def _made(lib: CDLL, name: str) -> Decoder:
+    if name == "blosc":
+        context, free, call = lib.blosc2_create_dctx(Parameters(1, None, None, None, 8)), lib.blosc2_free_ctx, lib.blosc2_decompress_ctx
 
-    def decode(data: Bytes, out: Bytes) -> int:
-        return call(context, _address(data), data.size, _address(out), out.size)
+        def decode(data: Bytes, out: Bytes) -> int:
+            return call(context, _address(data), data.size, _address(out), out.size)
+    else:
+        context, free, call = lib.ZSTD_createDCtx(), lib.ZSTD_freeDCtx, lib.ZSTD_decompressDCtx
 
-    weakref.finalize(decode, lib.blosc2_free_ctx, context).atexit = False
-    return decode
+        def decode(data: Bytes, out: Bytes) -> int:
+            return call(context, _address(out), out.size, _address(data), data.size)
 
-
-def _zstd(lib: CDLL) -> Decoder | None:
-    if not hasattr(lib, "ZSTD_decompressDCtx"):
-        return None
-    context, call = lib.ZSTD_createDCtx(), lib.ZSTD_decompressDCtx
-
-    def decode(data: Bytes, out: Bytes) -> int:
-        return call(context, _address(out), out.size, _address(data), data.size)
-
-    weakref.finalize(decode, lib.ZSTD_freeDCtx, context).atexit = False
+    weakref.finalize(decode, free, context).atexit = False
     return decode
 
 
 def _address(data: Bytes) -> int:
     try:
-        return addressof(c_char.from_buffer(data))  # a quarter of what `data.ctypes` takes
+        # A third of what `data.ctypes` takes. NumPy's types say that arrays are buffers from Python 3.12 on.
+        return addressof(c_char.from_buffer(data))  # pyright: ignore[reportArgumentType]
     except (TypeError, ValueError):  # read-only, or empty
         return data.ctypes.data

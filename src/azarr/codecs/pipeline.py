@@ -16,6 +16,7 @@ class Pipeline:
     """
 
     def __init__(self, specs: tuple[CodecSpec, ...], chunk: ChunkSpec) -> None:
+        self.specs = specs
         codecs = [build(spec) for spec in specs]
         kinds = [codec.kind for codec in codecs]
         if kinds != sorted(kinds) or kinds.count("array-bytes") != 1:

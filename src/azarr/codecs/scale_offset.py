@@ -25,10 +25,10 @@ class ScaleOffset(ArrayArray):
         if chunk.dtype.kind == "f":
             with np.errstate(all="ignore"):
                 return array.astype(chunk.dtype) / scale + offset
-        values, rest = np.divmod(array.astype(object), scale)  # Python's integers, so that nothing wraps around
-        if rest.any():
+        wide = array.astype(object)  # Python's integers, so that nothing wraps around
+        if np.any(wide % scale):
             raise ChunkDecodeError(f"scale_offset: a stored value is not a multiple of {scale}")
-        return _narrowed(values + offset, chunk)
+        return _narrowed(wide // scale + offset, chunk)
 
     def encode(self, array: Array, chunk: ChunkSpec) -> Array:
         offset, scale = self._numbers(chunk)

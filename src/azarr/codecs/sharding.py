@@ -130,7 +130,7 @@ class Sharding(ArrayBytes):
         position = layout.index_size if self.at_start else 0
         rows, parts = np.full((*layout.counts, 2), ABSENT, U64), list[memoryview]()
         for each in np.ndindex(layout.counts):
-            part = array[_region(each, self.chunk_shape)]
+            part = array[(*_region(each, self.chunk_shape), ...)]  # the ellipsis keeps an array where there are no axes
             if not same_bits(part, chunk):
                 parts.append(view(layout.inner.encode(part)).data)
                 rows[each] = position, len(parts[-1])

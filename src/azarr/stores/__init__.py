@@ -1,18 +1,18 @@
-"""Stores: one per file, behind the small protocols of `base`."""
-
-from __future__ import annotations
+"""Stores: one per file, behind the small protocols of `base`. Those that need more than memory are imported when they are first used."""
 
 import os
 from collections.abc import Mapping
-from typing import Any, cast
-from urllib.parse import unquote, urlsplit
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
 
 from azarr.errors import redact
 from azarr.stores.base import BlockingStore, ByteRange, Listing, Store, Value, WritableStore
 from azarr.stores.counting import CountingStore
-from azarr.stores.http import HTTPStore
-from azarr.stores.local import LocalStore
 from azarr.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from azarr.stores.http import HTTPStore
+    from azarr.stores.local import LocalStore
 
 __all__ = [
     "BlockingStore",
@@ -28,25 +28,28 @@ __all__ = [
     "store_from",
 ]
 
+LAZY = {"HTTPStore": "azarr.stores.http", "LocalStore": "azarr.stores.local"}
+SCHEMES = {"http": "HTTPStore", "https": "HTTPStore", "file": "LocalStore"}
+"""EXTENSION_POINT: other schemes of URLs."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(LAZY[name]), name)
+
 
 def store_from(source: Any) -> Store:
-    """The store that `source` means: a URL, a path of a folder, a mapping of keys to bytes, or a store.
-
-    EXTENSION_POINT: other schemes of URLs, other kinds of objects.
-    """
+    """The store that `source` means: a URL, a path of a folder, a mapping of keys to bytes, or a store."""
     if isinstance(source, Mapping):
         return MemoryStore(cast("Mapping[str, bytes]", source))
-    if isinstance(source, os.PathLike):
-        return LocalStore(cast("os.PathLike[str]", source))
-    if isinstance(source, str):
-        scheme, separator, _ = source.partition("://")
-        if not separator:
-            return LocalStore(source)
-        if scheme in ("http", "https"):
-            return HTTPStore(source)
-        if scheme == "file":
-            return LocalStore(unquote(urlsplit(source).path))
-        raise ValueError(f"{redact(source)!r}: no store for the scheme {scheme!r}; pass a store object")
+    if isinstance(source, (str, os.PathLike)):
+        place = os.fspath(cast("str | os.PathLike[str]", source))
+        scheme, separator, _ = place.partition("://")
+        name = SCHEMES.get(scheme) if separator and isinstance(source, str) else "LocalStore"
+        if name is None:
+            raise ValueError(f"{redact(place)!r}: no store for the scheme {scheme!r}; pass a store object")
+        return __getattr__(name)(place)
     if callable(getattr(source, "get", None)):
         return source
     raise TypeError(f"a store is a URL, a path, a mapping, or an object with an async get, not {type(source).__name__}")

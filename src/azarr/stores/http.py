@@ -13,7 +13,8 @@ from azarr.stores.memory import sliced
 
 __all__ = ["HTTPStore"]
 
-MISSING = (404, 410)
+QUOTED = "%/?:@!$&'()*+,;=[]"
+MISSING, NOTHING_THERE = (404, 410), 416
 
 
 class HTTPStore:
@@ -21,10 +22,13 @@ class HTTPStore:
 
     def __init__(self, url: str, *, headers: Mapping[str, str] | None = None) -> None:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
+        if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"not a URL of HTTP: {redact(url)!r}")
         self.url, self.headers = url, dict(headers or {})
-        self._parts = parts._replace(path=parts.path.rstrip("/"), fragment="")
+        # What is quoted stays as it is: signatures are made over it.
+        path, query = quote(parts.path.rstrip("/"), safe=QUOTED), quote(parts.query, safe=QUOTED)
+        netloc = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode()
+        self._parts = parts._replace(netloc=netloc, path=path, query=query, fragment="")
 
     def __repr__(self) -> str:
         return f"HTTPStore({redact(self.url)!r})"
@@ -39,6 +43,10 @@ class HTTPStore:
         answer = await fetch(self._url(check_key(key)), headers=headers)
         if answer.status in MISSING:
             return None
+        if answer.status == NOTHING_THERE and (empty := re.fullmatch(r"bytes \*/(\d+)", answer.headers.get("content-range", ""))):
+            size = int(empty[1])
+            if byte_range is not None and (not size or byte_range[0] >= size):
+                return Value(b"", answer.headers.get("etag"), size)
         if answer.status not in (200, 206) or (answer.status == 206 and byte_range is None):
             raise TransportError(f"the server answered {answer.status}", status=answer.status)
         if (encoding := answer.headers.get("content-encoding", "identity")) != "identity":

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import AsyncIterator, Generator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
@@ -25,10 +25,11 @@ FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class LocalStore:
-    """Objects as files below `root`. Nothing is read or made until it is asked for."""
+    """Objects as files below `root`, a path or a URL of `file:`. Nothing is read or made until it is asked for."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = Path(root)
+        text = os.fspath(root)
+        self.root = Path(unquote(urlsplit(text).path) if text.startswith("file://") else text)
 
     def __repr__(self) -> str:
         return f"LocalStore({str(self.root)!r})"
@@ -67,21 +68,23 @@ class LocalStore:
                 yield key
 
     def _set(self, key: str, data: Bytes) -> None:
-        path = self.root / key
-        staged = path.with_name(f"{STAGED}{secrets.token_hex(8)}")
+        path = os.path.join(self.root, key)
+        folder = os.path.dirname(path)
+        staged = os.path.join(folder, f"{STAGED}{os.urandom(8).hex()}")
         with self._translating(key):
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with staged.open("xb") as file:
+                os.makedirs(folder, exist_ok=True)
+                with open(staged, "xb") as file:
                     file.write(data.data)
-                staged.replace(path)
+                os.replace(staged, path)
             except BaseException:
-                staged.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    os.unlink(staged)
                 raise
 
     def _delete(self, key: str) -> None:
-        with self._translating(key):
-            (self.root / key).unlink(missing_ok=True)
+        with self._translating(key), contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.root, key))
 
     def _names(self, prefix: str, folder: Path) -> list[str]:
         with self._translating(prefix), contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:

@@ -26,7 +26,7 @@ class MemoryStore:
 
     def part(self, key: str, byte_range: ByteRange, scratch: Scratch) -> Value | None:
         data = self.mapping.get(key)
-        return None if data is None else Value(sliced(data, byte_range), None, len(data))
+        return None if data is None else Value(sliced(data, byte_range), _version(data), len(data))
 
     def into(self, key: str, out: Bytes) -> int | None:
         data = self.mapping.get(key)
@@ -40,7 +40,7 @@ class MemoryStore:
         data = self.mapping.get(check_key(key))
         if data is None:
             return None
-        return Value(data if byte_range is None else sliced(data, byte_range), None, len(data))
+        return Value(data, None, len(data)) if byte_range is None else Value(sliced(data, byte_range), _version(data), len(data))
 
     async def set(self, key: str, data: Buffer) -> None:
         self._writable()[check_key(key)] = view(data).tobytes()
@@ -49,7 +49,7 @@ class MemoryStore:
         self._writable().pop(check_key(key), None)
 
     async def list(self, prefix: str) -> AsyncIterator[str]:
-        start = f"{prefix}/" if prefix else ""
+        start = f"{check_key(prefix)}/" if prefix else ""
         for key in sorted(self.mapping):
             if key.startswith(start):
                 yield key
@@ -67,6 +67,11 @@ class MemoryStore:
         if not isinstance(self.mapping, MutableMapping):
             raise ReadOnly("this mapping cannot be written to")
         return self.mapping
+
+
+def _version(data: Buffer) -> str:
+    """The content decides, as a mapping may make its values anew each time; of `bytes`, Python keeps the hash."""
+    return f"{hash(data if isinstance(data, bytes) else view(data).tobytes()):x}"
 
 
 def sliced(data: Buffer, byte_range: ByteRange) -> Bytes:

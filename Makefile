@@ -1,0 +1,60 @@
+# Every target sets up what it needs. PYTHON is the Python to develop with; the peers want the newest one that is found.
+PYTHON ?= python3
+NEWEST := $(shell for v in 3.14 3.13 3.12; do \
+	for p in python$$v $(HOME)/.pyenv/versions/$$v.*/bin/python; do "$$p" -c "" 2>/dev/null && echo $$p && exit; done; done)
+CORE = src/azarr/errors.py src/azarr/document.py src/azarr/limits.py src/azarr/context.py src/azarr/dtypes.py src/azarr/fill_values.py \
+	src/azarr/grid.py src/azarr/metadata.py src/azarr/v2.py src/azarr/scratch.py src/azarr/selection.py src/azarr/plan.py src/azarr/layout.py
+comma := ,
+empty :=
+space := $(empty) $(empty)
+
+.PHONY: demo test check unit coverage interop interop-more lint types docs bench clean
+
+demo: .venv/.done ## real climate data, written as Zarr, read over HTTP, drawn as demo.png
+	.venv/bin/azarr demo
+
+test: unit interop ## all tests; the interoperability tests on the newest Python
+
+check: lint types docs coverage test ## all that CI runs
+
+unit: .venv/.done
+	.venv/bin/python -m pytest --ignore=tests/interop
+
+coverage: .venv/.done ## the pure layers must be covered, branch by branch, by their own tests
+	.venv/bin/coverage erase
+	.venv/bin/coverage run -m pytest tests/unit -q
+	.venv/bin/coverage report --fail-under=100 --include='$(subst $(space),$(comma),$(CORE)),src/azarr/codecs/*.py'
+
+interop: .venv-peers/.done
+	.venv-peers/bin/python -m pytest tests/interop
+
+interop-more: .venv-peers/.done ## AZARR_INTEROP_ARRAYS=20000 AZARR_INTEROP_SEED=7 make interop-more
+	AZARR_INTEROP_ARRAYS=$${AZARR_INTEROP_ARRAYS:-20000} .venv-peers/bin/python -m pytest tests/interop
+
+lint: .venv/.done
+	.venv/bin/ruff check .
+
+types: .venv/.done
+	.venv/bin/pyright
+
+docs: .venv/.done ## the site, under site/
+	.venv/bin/mkdocs build --strict --quiet
+
+bench: .venv-peers/.done ## compares with the peers; writes bench/results/
+	.venv-peers/bin/python -m bench
+
+.venv/.done: pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venv/bin/python -m pip install --quiet -e '.[demo,snappy]' --group dev
+	touch $@
+
+.venv-peers/.done: pyproject.toml
+	@test -n "$(NEWEST)" || { echo "No Python 3.12 or newer was found: zarr-python, the peer to compare with, needs one."; exit 1; }
+	$(NEWEST) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venv-peers/bin/python -m pip install --quiet -e '.[fast,snappy]' --group peers
+	touch $@
+
+clean:
+	rm -rf .venv .venv-peers site .coverage* .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,193 @@
+"""A folder on a local disk: what only such a store can do wrong. The rest is the contract."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import azarr
+from azarr.errors import StoreError
+from azarr.stores import LocalStore
+from documents import as_bytes, sharded, v2_array, v2_store, v3_array, v3_store
+
+
+def place(root: Path, objects: dict[str, bytes]) -> None:
+    for key, data in objects.items():
+        (root / key).parent.mkdir(parents=True, exist_ok=True)
+        (root / key).write_bytes(data)
+
+
+def folder_there(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.mkdir(parents=True)
+
+
+def link_to_itself(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(path)
+
+
+def file_above(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    if path.parent.is_dir():
+        path.parent.rmdir()
+    path.parent.write_bytes(b"")
+
+
+SHARD = bytes(range(4)) + np.array([[0, 2], [2, 2]], "<u8").tobytes()
+LAYOUTS = {
+    "v3 chunk": (v3_store(v3_array(fill_value=7)), "c/0"),
+    "v3 compressed chunk": (v3_store(v3_array(fill_value=7, codecs=["bytes", "zstd"])), "c/0"),
+    "v2 chunk": (v2_store(v2_array(fill_value=7, dimension_separator="/", shape=[4, 4], chunks=[4, 4])), "0/0"),
+    "shard": (v3_store(v3_array(fill_value=7, codecs=sharded(2))), "c/0"),
+}
+
+
+@pytest.mark.parametrize("break_it", [folder_there, link_to_itself, file_above])
+@pytest.mark.parametrize("layout", LAYOUTS)
+async def test_what_cannot_be_opened_at_a_chunk_key_is_an_error_not_missing(layout: str, break_it: Callable[[Path], None], tmp_path: Path):
+    objects, key = LAYOUTS[layout]
+    place(tmp_path, objects)
+    array = await azarr.open_array(tmp_path)
+    assert (await array[0]).flat[0] == 7
+    break_it(tmp_path / key)
+    array = await azarr.open_array(tmp_path)
+    for selection in (array[...], array[:1], array[3]):
+        with pytest.raises(StoreError) as caught:
+            await selection
+        assert caught.value.key == key
+        assert str(tmp_path) in str(caught.value)
+        assert isinstance(caught.value.__cause__, OSError)
+
+
+@pytest.mark.parametrize("document", ["zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata"])
+@pytest.mark.parametrize("break_it", [folder_there, link_to_itself])
+async def test_what_cannot_be_opened_at_a_document_is_an_error_not_missing(document: str, break_it: Callable[[Path], None], tmp_path: Path):
+    place(tmp_path, {".zgroup": as_bytes({"zarr_format": 2}), ".zattrs": b"{}"})
+    break_it(tmp_path / document)
+    with pytest.raises(StoreError) as caught:
+        await azarr.open(tmp_path)
+    assert caught.value.key == document
+
+
+@pytest.mark.parametrize(
+    "code", [errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ENAMETOOLONG]
+)
+async def test_errors_of_the_system_are_errors_not_missing(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    place(tmp_path, LAYOUTS["v3 chunk"][0] | {"c/0": b"\1\2\3\4"})
+    array = await azarr.open_array(tmp_path)
+    really_open = os.open
+
+    def open_or_fail(path: str, *arguments: int, **options: int) -> int:
+        if str(path).endswith(os.path.join("c", "0")):
+            raise OSError(code, os.strerror(code), path)
+        return really_open(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", open_or_fail)
+    with pytest.raises(StoreError) as caught:
+        await array[...]
+    assert caught.value.key == "c/0"
+    assert os.strerror(code) in str(caught.value)
+
+
+async def test_key_too_long_for_the_system_is_an_error_not_missing(tmp_path: Path):
+    with pytest.raises(StoreError, match="x" * 300):
+        await LocalStore(tmp_path).get("x" * 300)
+    with pytest.raises(StoreError):
+        await azarr.open(tmp_path, "x" * 300)
+
+
+async def test_short_reads_of_the_system_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    data = np.arange(300_000, dtype="u1").tobytes()
+    place(
+        tmp_path,
+        {"key": data}
+        | v3_store(v3_array(shape=[300_000], chunk_grid={"name": "regular", "configuration": {"chunk_shape": [300_000]}}), {"c/0": data}),
+    )
+    readv = os.readv
+    monkeypatch.setattr(os, "readv", lambda file, buffers: readv(file, [memoryview(buffers[0])[:65_536]]))
+    store = LocalStore(tmp_path)
+    assert bytes((await store.get("key")).data) == data
+    assert bytes((await store.get("key", (5, 200_005))).data) == data[5:200_005]
+    assert (await azarr.open_array(store)[...]).tobytes() == data
+
+
+async def test_listing_a_file_is_an_error(tmp_path: Path):
+    place(tmp_path, {"a": b""})
+    with pytest.raises(StoreError):
+        [name async for name in LocalStore(tmp_path).list_dir("a")]
+
+
+async def test_staged_files_are_never_listed_and_never_nodes(tmp_path: Path):
+    store = LocalStore(tmp_path)
+    await azarr.create_group(store, "g")
+    before = sorted([key async for key in store.list("")])
+    staged: list[str] = []
+    really_replace = os.replace
+
+    def spy(source: str, target: str, **options: int) -> None:
+        staged.append(os.path.basename(source))
+        really_replace(source, target, **options)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "replace", spy)
+        await store.set("g/x", b"1")
+    assert len(staged) == 1
+    for folder in (tmp_path, tmp_path / "g"):  # as a process that was killed leaves them
+        (folder / staged[0]).write_bytes(b"half")
+    assert sorted([key async for key in store.list("")]) == sorted([*before, "g/x"])
+    assert [name async for name in store.list_dir("")] == ["g/", "zarr.json"]
+    assert await (await azarr.open_group(store)).keys() == ["g"]
+
+
+@contextlib.contextmanager
+def files_limited_to(nbytes: int) -> Iterator[None]:
+    """The system refuses to make any file longer than that, as a full disk would."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (nbytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_write_that_fails_half_way_leaves_the_old_object_and_nothing_else(tmp_path: Path):
+    store = LocalStore(tmp_path)
+    await store.set("a/key", b"old")
+    with files_limited_to(1 << 20), pytest.raises(StoreError, match="File too large") as caught:
+        await store.set("a/key", bytes(2 << 20))
+    assert caught.value.key == "a/key"
+    assert bytes((await store.get("a/key")).data) == b"old"
+    assert os.listdir(tmp_path / "a") == ["key"]
+
+
+async def test_write_that_cannot_be_put_in_place_leaves_nothing(tmp_path: Path):
+    store = LocalStore(tmp_path)
+    await store.set("a/key/below", b"old")
+    with pytest.raises(StoreError) as caught:
+        await store.set("a/key", b"new")  # a folder stands there
+    assert caught.value.key == "a/key"
+    assert os.listdir(tmp_path / "a") == ["key"]
+    assert bytes((await store.get("a/key/below")).data) == b"old"
+
+
+async def test_nothing_is_made_until_something_is_written(tmp_path: Path):
+    root = tmp_path / "new"
+    store = LocalStore(root)
+    assert await store.get("a") is None
+    assert [key async for key in store.list("")] == []
+    await store.delete("a")
+    assert not root.exists()
+
+
+async def test_name_of_the_store_is_its_folder(tmp_path: Path):
+    assert repr(LocalStore(tmp_path)) == f"LocalStore({str(tmp_path)!r})"

@@ -1,0 +1,280 @@
+"""`blosc`, decoded by libblosc2 and by numcodecs alike."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from typing import Any
+
+import cramjam
+import numcodecs
+import numpy as np
+import pytest
+from chunks import codec, decoded, missing, modest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from azarr.codecs import blosc, native
+from azarr.errors import ChunkDecodeError, MetadataError, MissingPackage
+from azarr.scratch import Scratch
+from memory import measured
+
+ODD = bytes.fromhex(
+    "0201240403020000000200005b00000018000000540000000b0000001f000100675000000000000b0000001f000100675000000000000b0000001f00"
+    "0100675000000000000b0000001f0001006750000000000003000000070809"
+)
+"""515 bytes (512 of 0, then 7, 8, 9), bitshuffled lz4 with elements of 4 bytes, written by tensorstore."""
+SNAPPY_BITSHUFFLED = bytes.fromhex(
+    "0201440403020000000200005900000018000000500000000a00000080010000fe0100fa0100"
+    "0a00000080010000fe0100fa01000a00000080010000fe0100fa01000a00000080010000fe0100fa0100050000000308070809"
+)
+"""The same with snappy."""
+SNAPPY_SHUFFLED = bytes.fromhex(
+    "0201410200020000000200008a000000140000005e000000800200003a010000013a010000023a010000033a010000043a010000053a010000063a010000"
+    "073a010000083a010000093a0100000a3a0100000b3a0100000c3a0100000d3a0100000e3a01003c0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f100000008002"
+    "0000fe0100fe0100fe0100fa0100"
+)
+"""The uint16 0 to 15, each 16 times, shuffled, written by tensorstore."""
+PLAIN = codec("blosc", cname="lz4", clevel=5, shuffle="shuffle", typesize=2)
+NUMBERS = np.arange(400, dtype="<u2")
+CHUNK = bytes(numcodecs.Blosc("lz4", 5, 1).encode(NUMBERS))
+
+
+@modest
+@given(
+    data=st.binary(max_size=400).map(lambda data: data * 7),
+    cname=st.sampled_from(["blosclz", "lz4", "lz4hc", "zlib", "zstd"]),
+    clevel=st.integers(0, 9),
+    shuffle=st.sampled_from(["noshuffle", "shuffle", "bitshuffle"]),
+    typesize=st.sampled_from([1, 2, 4, 7, 16, 300]),
+    blocksize=st.sampled_from([0, 128, 1000]),
+)
+def test_what_is_encoded_decodes_to_the_same(scratch: Scratch, data: bytes, **configuration: Any) -> None:
+    blosc = codec("blosc", **configuration)
+    chunk = blosc.encode(data)
+    assert decoded(blosc, chunk, len(data), scratch) == data
+    assert decoded(blosc, chunk, None, scratch) == data
+    assert not data or bytes(numcodecs.Blosc().decode(chunk)) == data
+
+
+@pytest.mark.parametrize("shuffle", [0, 1, 2, -1])
+@pytest.mark.parametrize("cname", ["blosclz", "lz4", "lz4hc", "zlib", "zstd"])
+def test_what_numcodecs_encodes_is_read_and_the_other_way_round(scratch: Scratch, cname: str, shuffle: int) -> None:
+    theirs = bytes(numcodecs.Blosc(cname, 5, shuffle, 0).encode(NUMBERS))
+    ours = codec("numcodecs.blosc", cname=cname, clevel=5, shuffle=shuffle, blocksize=0, typesize=2)
+    assert decoded(ours, theirs, 800, scratch) == NUMBERS.tobytes()
+    assert bytes(ours.encode(NUMBERS.tobytes())) == theirs
+
+
+def test_the_result_is_written_into_the_memory_that_is_given(scratch: Scratch) -> None:
+    out = np.empty(800, np.uint8)
+    assert PLAIN.decode(CHUNK, 800, 800, out, scratch) is out
+    assert out.tobytes() == NUMBERS.tobytes()
+
+
+def test_without_a_shuffle_v3_has_none_and_numcodecs_shuffles() -> None:
+    assert (codec("blosc").shuffle, codec("numcodecs.blosc").shuffle) == (0, 1)
+
+
+def test_shuffle_minus_one_chooses_by_the_element_size() -> None:
+    assert codec("numcodecs.blosc", shuffle=-1, typesize=1).shuffle == 2
+    assert codec("numcodecs.blosc", shuffle=-1, typesize=8).shuffle == 1
+
+
+def test_an_element_size_of_zero_means_one() -> None:
+    assert codec("blosc", typesize=0).typesize == 1
+
+
+def test_chunks_of_zstd_and_zlib_are_expected_to_decode_slower() -> None:
+    assert codec("blosc", cname="zstd").speed < codec("blosc", cname="lz4").speed
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "message"),
+    [
+        ("cname", "lzma", "one of 'blosclz', 'lz4', 'lz4hc', 'zlib', 'zstd', 'snappy' is needed, not 'lzma'"),
+        ("clevel", 10, "an integer from 0 to 9 is needed, not 10"),
+        ("shuffle", "byteshuffle", "one of 'noshuffle', 'shuffle', 'bitshuffle', -1, 0, 1, 2 is needed, not 'byteshuffle'"),
+        ("shuffle", True, "one of 'noshuffle', 'shuffle', 'bitshuffle', -1, 0, 1, 2 is needed, not True"),
+        ("typesize", -1, "an integer from 0 to 2147483647 is needed, not -1"),
+        ("blocksize", 1 << 31, "an integer from 0 to 2147483647 is needed, not 2147483648"),
+    ],
+)
+def test_a_bad_configuration_names_the_entry(entry: str, value: Any, message: str) -> None:
+    with pytest.raises(MetadataError) as caught:
+        codec("blosc", **{entry: value})
+    assert str(caught.value) == f"metadata: codecs.blosc.{entry}: {message}"
+
+
+@pytest.mark.parametrize("whole", [CHUNK, ODD, SNAPPY_SHUFFLED, SNAPPY_BITSHUFFLED, bytes(PLAIN.encode(b"stored"))])
+def test_a_chunk_cut_anywhere_is_an_error(scratch: Scratch, whole: bytes) -> None:
+    nbytes = struct.unpack_from("<I", whole, 4)[0]
+    assert len(decoded(PLAIN, whole, nbytes, scratch)) == nbytes
+    for end in range(len(whole)):
+        for size in (nbytes, None):
+            with pytest.raises(ChunkDecodeError, match="blosc"):
+                decoded(PLAIN, whole[:end], size, scratch)
+
+
+@pytest.mark.parametrize("whole", [CHUNK, ODD, SNAPPY_SHUFFLED, SNAPPY_BITSHUFFLED])
+def test_a_chunk_cut_anywhere_is_an_error_or_right_even_if_its_header_agrees(scratch: Scratch, whole: bytes) -> None:
+    nbytes = struct.unpack_from("<I", whole, 4)[0]
+    for end in range(16, len(whole)):
+        cut = whole[:12] + struct.pack("<I", end) + whole[16:end]
+        with pytest.raises(ChunkDecodeError, match=r"blosc|snappy"):
+            decoded(PLAIN, cut, nbytes, scratch)
+
+
+def header(**changes: int) -> bytes:
+    """The header of `CHUNK`, with changes, and what follows it."""
+    names = ("version", "inner", "flags", "typesize", "nbytes", "blocksize", "cbytes")
+    fields = dict(zip(names, struct.unpack_from("<4B3I", CHUNK), strict=True)) | changes
+    return struct.pack("<4B3I", *fields.values()) + CHUNK[16:]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "0 bytes are too few for a blosc header"),
+        (CHUNK[:15], "15 bytes are too few for a blosc header"),
+        (header(version=5), "not a chunk of Blosc 1 (format 5, flags 0x21, element size 2)"),
+        (header(typesize=0), "not a chunk of Blosc 1 (format 2, flags 0x21, element size 0)"),
+        (header(flags=0x25), "not a chunk of Blosc 1 (format 2, flags 0x25, element size 2)"),
+        (CHUNK + b"\0", f"blosc states {len(CHUNK):,} compressed bytes, but {len(CHUNK) + 1:,} are here"),
+        (header(nbytes=801), "blosc states 801 bytes where 800 are expected"),
+        (header(flags=0x23), f"blosc stores {len(CHUNK) - 16:,} bytes, but states 800"),
+        (header(blocksize=0), "blosc states blocks of 0 bytes in 800"),
+        (header(blocksize=801), "blosc states blocks of 801 bytes in 800"),
+        (header(blocksize=1), f"the table of 800 blosc blocks points outside the chunk of {len(CHUNK):,} bytes"),
+        (CHUNK[:16] + b"\0" * 4 + CHUNK[20:], f"the table of 1 blosc blocks points outside the chunk of {len(CHUNK):,} bytes"),
+        (CHUNK[:16] + b"\xff" * 4 + CHUNK[20:], f"the table of 1 blosc blocks points outside the chunk of {len(CHUNK):,} bytes"),
+    ],
+)
+def test_a_damaged_header_is_refused_before_a_decoder_sees_it(scratch: Scratch, data: bytes, message: str) -> None:
+    with pytest.raises(ChunkDecodeError) as caught:
+        decoded(PLAIN, data, 800, scratch)
+    assert str(caught.value) == message
+
+
+def test_damaged_data_are_an_error(scratch: Scratch) -> None:
+    damaged = bytearray(CHUNK)
+    damaged[20:24] = struct.pack("<i", 0x7FFFFFFF)  # the length of the first stream
+    with pytest.raises(ChunkDecodeError, match=r"blosc data are damaged"):
+        decoded(PLAIN, damaged, 800, scratch)
+    assert decoded(PLAIN, CHUNK, 800, scratch) == NUMBERS.tobytes()
+
+
+def test_damaged_data_do_not_spoil_what_is_decoded_after_them(scratch: Scratch) -> None:
+    for position in range(16, len(CHUNK)):
+        damaged = bytearray(CHUNK)
+        damaged[position] ^= 0xFF
+        with contextlib.suppress(ChunkDecodeError):
+            decoded(PLAIN, damaged, 800, scratch)
+        assert decoded(PLAIN, CHUNK, 800, scratch) == NUMBERS.tobytes()
+
+
+def test_a_chunk_that_claims_a_terabyte_takes_no_memory(scratch: Scratch) -> None:
+    for data, size in ((header(nbytes=0xFFFFFFFF), 800), (header(nbytes=0xFFFFFFFF), None)):
+        with (
+            measured() as peak,
+            pytest.raises(ChunkDecodeError, match=r"blosc states 4,294,967,295 bytes where (800|1,048,576) are expected"),
+        ):
+            decoded(PLAIN, data, size, scratch)
+        assert peak.nbytes < 100_000
+
+
+def test_a_chunk_of_nothing_decodes_to_nothing(scratch: Scratch) -> None:
+    empty = struct.pack("<4B3I", 2, 1, 0x33, 2, 0, 0, 16)
+    assert decoded(PLAIN, empty, None, scratch) == b""
+    assert decoded(PLAIN, empty, 0, scratch) == b""
+
+
+def test_bitshuffled_chunks_whose_last_bytes_are_no_whole_element_are_read_right(scratch: Scratch) -> None:
+    assert decoded(PLAIN, ODD, 515, scratch) == bytes(512) + b"\7\x08\x09"
+
+
+def test_libblosc2_is_not_asked_for_such_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def decoder(name: str, scratch: Scratch) -> None:
+        raise AssertionError("libblosc2 4.14 leaves the last 3 bytes of this chunk as they were, and reports success")
+
+    monkeypatch.setattr(blosc, "decoder", decoder)
+    assert decoded(PLAIN, ODD, 515)[-3:] == b"\7\x08\x09"
+
+
+def test_snappy_chunks_of_tensorstore_are_read(scratch: Scratch) -> None:
+    assert decoded(PLAIN, SNAPPY_SHUFFLED, 512, scratch) == np.repeat(np.arange(16, dtype="<u2"), 16).tobytes()
+    assert decoded(PLAIN, SNAPPY_BITSHUFFLED, 515, scratch) == bytes(512) + b"\7\x08\x09"
+
+
+def snappy_chunk(data: bytes, typesize: int, shuffle: int, blocksize: int, *, split: bool) -> bytes:
+    """`data` as c-blosc packs it with snappy inside: blocks, in each one stream or one per byte of an element."""
+    blocks: list[bytes] = []
+    for start in range(0, len(data), blocksize):
+        block = data[start : start + blocksize]
+        whole = len(block) // typesize * typesize
+        elements = np.frombuffer(block[:whole], np.uint8).reshape(-1, typesize)
+        if shuffle == 0x1:
+            block = elements.T.tobytes() + block[whole:]
+        elif shuffle == 0x4 and len(elements) % 8 == 0:
+            bits = np.unpackbits(elements, axis=1, bitorder="little").T
+            block = np.packbits(bits, axis=1, bitorder="little").tobytes() + block[whole:]
+        streams = typesize if split and typesize <= 16 and blocksize // typesize >= 128 and len(block) == blocksize else 1
+        parts = [block[number * len(block) // streams : (number + 1) * len(block) // streams] for number in range(streams)]
+        packed = [min(part, bytes(cramjam.snappy.compress_raw(part)), key=len) for part in parts]
+        blocks.append(b"".join(struct.pack("<i", len(part)) + part for part in packed))
+    position, starts = 16 + 4 * len(blocks), list[int]()
+    for block in blocks:
+        starts.append(position)
+        position += len(block)
+    flags = 2 << 5 | shuffle | (0 if split else 0x10)
+    table = struct.pack(f"<4B3I{len(starts)}I", 2, 1, flags, typesize, len(data), blocksize, position, *starts)
+    return table + b"".join(blocks)
+
+
+@modest
+@given(
+    data=st.binary(min_size=1, max_size=64).map(lambda data: data * 40),
+    typesize=st.sampled_from([1, 2, 4, 16, 17]),
+    shuffle=st.sampled_from([0, 0x1, 0x4]),
+    elements=st.sampled_from([8, 128, 200]),
+    split=st.booleans(),
+)
+def test_snappy_chunks_are_read(data: bytes, typesize: int, shuffle: int, elements: int, split: bool) -> None:
+    blocksize = min(typesize * elements, len(data))
+    chunk = snappy_chunk(data, typesize, shuffle, blocksize, split=split)
+    assert decoded(PLAIN, chunk, len(data)) == data
+
+
+def test_damaged_snappy_is_an_error() -> None:
+    chunk = snappy_chunk(bytes(256), 1, 0, 256, split=False)
+    damaged = chunk[:24] + b"\xff" * (len(chunk) - 24)
+    with pytest.raises(ChunkDecodeError, match=r"not valid snappy data"):
+        decoded(PLAIN, damaged, 256)
+
+
+def test_a_snappy_stream_of_another_size_than_its_block_is_an_error() -> None:
+    short = snappy_chunk(bytes(200), 1, 0, 200, split=False)
+    claimed = short[:4] + struct.pack("<II", 256, 256) + short[12:]
+    with pytest.raises(ChunkDecodeError, match=r"a blosc block gave 200 bytes where 256 are expected"):
+        decoded(PLAIN, claimed, 256)
+
+
+def test_a_snappy_stream_that_claims_4_gib_takes_no_memory() -> None:
+    bomb = b"\xff\xff\xff\xff\x0f" + b"\0" * 20
+    chunk = struct.pack("<4B3II", 2, 1, 0x50, 1, 256, 256, 24 + len(bomb), 20) + struct.pack("<I", len(bomb)) + bomb
+    with measured() as peak, pytest.raises(ChunkDecodeError, match=r"not valid snappy data"):
+        decoded(PLAIN, chunk, 256)
+    assert peak.nbytes < 100_000
+
+
+def test_what_is_not_installed_is_named_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "library", lambda: None)
+    missing(monkeypatch, "numcodecs", "cramjam")
+    with pytest.raises(MissingPackage) as caught:
+        decoded(PLAIN, CHUNK, 800)
+    line = 'pip install "azarr[fast]" or pip install numcodecs'
+    assert str(caught.value) == f"the codec 'blosc' needs the package 'numcodecs', which is not installed: {line}"
+    with pytest.raises(MissingPackage, match=r"the codec 'blosc' needs the package 'numcodecs', .*: pip install numcodecs$"):
+        PLAIN.encode(b"data")
+    with pytest.raises(MissingPackage, match=r"the codec 'blosc with snappy' needs the package 'cramjam', .*: pip install cramjam$"):
+        decoded(PLAIN, SNAPPY_SHUFFLED, 512)

@@ -1,0 +1,69 @@
+"""Memory that a worker uses again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from azarr.scratch import Scratch, view
+
+
+def test_a_slot_gives_memory_of_exactly_the_size_asked_for() -> None:
+    scratch = Scratch()
+    assert scratch.take("a", 10).shape == (10,)
+    assert scratch.take("a", 4).shape == (4,)
+    assert scratch.take("a", 0).shape == (0,)
+    assert scratch.take("a", 10).dtype == np.uint8
+
+
+def test_a_slot_is_used_again_and_grows_when_it_must() -> None:
+    scratch = Scratch()
+    first = scratch.take("a", 10)
+    assert np.shares_memory(first, scratch.take("a", 4))
+    assert scratch.take("a", 10) is first
+    assert not np.shares_memory(first, scratch.take("a", 11))
+
+
+def test_slots_do_not_share_memory() -> None:
+    scratch = Scratch()
+    assert not np.shares_memory(scratch.take((0, 1), 10), scratch.take((1, 1), 10))
+
+
+def test_nbytes_counts_what_all_slots_hold() -> None:
+    scratch = Scratch()
+    before = scratch.nbytes
+    scratch.take("a", 1000)
+    scratch.take("a", 10)
+    scratch.take("b", 24)
+    assert scratch.nbytes - before == 1024
+
+
+def test_an_array_is_made_once_for_the_same_owner() -> None:
+    scratch, owner, other = Scratch(), object(), object()
+    raw, array = scratch.typed(owner, (2, 3), np.dtype("<i4"))
+    assert (raw.shape, array.shape, array.dtype) == ((24,), (2, 3), np.dtype("<i4"))
+    assert np.shares_memory(raw, array)
+    assert scratch.typed(owner, (2, 3), np.dtype("<i4"))[1] is array
+    smaller = scratch.typed(other, (2,), np.dtype("<u2"))[1]
+    assert (smaller.shape, smaller.dtype) == ((2,), np.dtype("<u2"))
+    assert scratch.typed(owner, (2, 3), np.dtype("<i4"))[1] is not array
+
+
+@pytest.mark.parametrize("data", [b"\x01\x02\x03\x04", bytearray(b"\x01\x02\x03\x04"), memoryview(b"\x01\x02\x03\x04")])
+def test_a_view_of_a_buffer_has_its_bytes(data: bytes | bytearray | memoryview) -> None:
+    assert view(data).tolist() == [1, 2, 3, 4]
+
+
+def test_a_view_is_never_a_copy() -> None:
+    held = bytearray(b"\x01\x02")
+    view(held)[0] = 9
+    assert held == b"\x09\x02"
+    numbers = np.array([[1, 2], [3, 4]], "<u2")
+    assert view(numbers).tolist() == [1, 0, 2, 0, 3, 0, 4, 0]
+    assert np.shares_memory(view(numbers), numbers)
+    flat = np.arange(3, dtype=np.uint8)
+    assert view(flat) is flat
+
+
+def test_a_view_of_two_dimensional_bytes_is_flat() -> None:
+    assert view(np.array([[1, 2], [3, 4]], np.uint8)).tolist() == [1, 2, 3, 4]
