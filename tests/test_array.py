@@ -115,7 +115,7 @@ def equal(found: Any, expected: Any) -> bool:
 
 
 @given(arrays(), st.booleans(), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_whatever_is_selected_reads_as_in_numpy(made: tuple[np.ndarray[Any, Any], dict[str, Any]], waits: bool, data: st.DataObject):
     values, options = made
     first, second = data.draw(keys.basic_keys(values.shape)), data.draw(keys.orthogonal_keys(values.shape))
@@ -388,7 +388,7 @@ async def test_the_lines_to_write_instead_work():
     await array[key].write(value)
     selection = array[1:]
     assert np.asarray(await array[...]).tolist() == [5, 6, 0, 0]
-    assert np.asarray(await selection).tolist() == [x for x in await selection] == [6, 0, 0]
+    assert np.asarray(await selection).tolist() == [int(x) for x in await selection] == [6, 0, 0]
     assert bool(np.any(await selection))
     assert sum([block.data.sum() async for block in array[...].blocks()]) == 11
 

@@ -32,7 +32,7 @@ LAYERS = """
     metadata
     v2
     codecs.base  codecs.native  codecs.registry
-    codecs.bytes  codecs.transpose  codecs.scale_offset  codecs.vlen  codecs.deflate  codecs.zstd  codecs.blosc  codecs.crc32c  codecs.foreign
+    codecs.bytes  codecs.transpose  codecs.scale_offset  codecs.vlen  codecs.streams  codecs.blosc  codecs.crc32c  codecs.foreign
     codecs.pipeline  codecs.sharding  codecs
     selection
     layout
@@ -79,7 +79,7 @@ def parsed(path: Path) -> ast.Module:
 
 
 def name_of(path: Path) -> str:
-    """`codecs.zstd` for src/azarr/codecs/zstd.py, `codecs` for src/azarr/codecs/__init__.py, "" for src/azarr/__init__.py."""
+    """`codecs.blosc` for src/azarr/codecs/blosc.py, `codecs` for src/azarr/codecs/__init__.py, "" for src/azarr/__init__.py."""
     return ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
 
 
@@ -250,4 +250,4 @@ print(*sorted(name for name in sys.modules if name.startswith("azarr.codecs.")))
 def test_codecs_are_imported_at_first_use():
     done = subprocess.run([sys.executable, "-W", "error", "-c", CODECS], capture_output=True, text=True, check=True)
     loaded = {name.removeprefix("azarr.codecs.") for name in done.stdout.split()}
-    assert loaded.isdisjoint({"zstd", "blosc", "native", "deflate", "crc32c", "foreign", "vlen", "scale_offset"})
+    assert loaded.isdisjoint({"streams", "blosc", "native", "crc32c", "foreign", "vlen", "scale_offset"})

@@ -23,15 +23,9 @@ def array_text(self: Any) -> str:
 
 def array_html(array: Any) -> str:
     """A table of what there is to say about an array."""
-    facts = {
-        "shape": shape_text(array.metadata),
-        "data type": array.metadata.dtype.name,
-        "chunks": f"{array.chunks} ({array.nchunks:,} of them)",
-        "shards": str(array.shards or ""),
-        "codecs": ", ".join(codec.name for codec in array.codecs),
-        "fill value": repr(array.fill_value),
-        "size": f"{array.nbytes:,} bytes",
-    }
+    facts = {"shape": shape_text(array.metadata), "data type": array.metadata.dtype.name, "size": f"{array.nbytes:,} bytes"}
+    facts |= {"chunks": f"{array.chunks} ({array.nchunks:,} of them)", "shards": str(array.shards or "")}
+    facts |= {"codecs": ", ".join(codec.name for codec in array.codecs), "fill value": repr(array.fill_value)}
     return _table("Array", array, facts)
 
 

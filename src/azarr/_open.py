@@ -133,15 +133,15 @@ async def _create(access: Access, path: str, metadata: ArrayMetadata | GroupMeta
             raise NodeExists(f"the group at {where} is Zarr v{node.zarr_format}; zarr_format={node.zarr_format} makes nodes in it")
         if node is None:
             made = {folder: GroupMetadata(zarr_format=metadata.zarr_format), **made}
+    documents = {f"{place}/{name}".lstrip("/"): dump(each) for place, node in made.items() for name, each in _documents(node).items()}
     keys = [f"{path}/{name}".lstrip("/") for name in ("zarr.json", ".zarray", ".zgroup")]
     if any(data is not None for data in await fetch_documents(store, keys, access.context)):
         if not overwrite or not isinstance(store, Listing):
             raise NodeExists(f"a node stands at {path or '/'} of {store!r}; overwrite=True replaces it")
         for key in [key async for key in store.list(path)]:
             await store.delete(key)
-    for folder, node in made.items():
-        for name, document in _documents(node).items():
-            await store.set(f"{folder}/{name}".lstrip("/"), dump(document))
+    for key, data in documents.items():
+        await store.set(key, data)
 
 
 def _documents(metadata: ArrayMetadata | GroupMetadata) -> dict[str, Document]:

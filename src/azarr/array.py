@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from types import MappingProxyType
-from typing import Any, Generic, NoReturn, TypeGuard, TypeVar, cast
+from typing import Any, Generic, NoReturn, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -297,18 +297,15 @@ class Selection(Selectable["Selection"]):
 
 def _by_key(chosen: Selection, key: Any) -> Selection:
     """What `[key]` means: a field or fields by name, or a basic selection."""
-    if not _are_names(key):
+    names = [key] if isinstance(key, str) else key
+    if not is_list(names) or not names or not all(isinstance(name, str) for name in names):
         return chosen.of(selection.basic(chosen.region, key))
     if isinstance(chosen.names, str):
         raise SelectionError(f"{key!r} of the field {chosen.names!r} cannot be selected: read the field, and index the result")
     known = chosen.dtype.names or ()
-    if not set([key] if isinstance(key, str) else key) <= set(known):
+    if not set(names) <= set(known):
         raise SelectionError(f"no field of name {key!r}; there are {', '.join(known) or 'no fields'}")
     return Selection(chosen.array, chosen.region, key)
-
-
-def _are_names(key: Any) -> TypeGuard[str | list[str]]:
-    return isinstance(key, str) or (is_list(key) and bool(key) and all(isinstance(name, str) for name in key))
 
 
 def _by_name(chosen: Selection, indexers: dict[Any, Any]) -> Selection:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from azarr.codecs import KNOWN, Pipeline
-from azarr.codecs.base import chunk_of
+from azarr.codecs.base import ChunkSpec
 from azarr.codecs.sharding import Sharding, ShardLayout
 from azarr.codecs.transpose import Transpose
 from azarr.grid import Grid, RegularAxis
@@ -48,7 +48,7 @@ class Layout:
         """The chain of chunks of one shape."""
         found = self.pipelines.get(shape)
         if found is None:
-            chunk = chunk_of(self.metadata.dtype, shape, self.metadata.fill, self.limits, lenient=self.lenient)
+            chunk = ChunkSpec(shape, self.metadata.dtype.numpy, self.metadata.dtype.kind, self.metadata.fill, self.limits, self.lenient)
             found = self.pipelines[shape] = Pipeline(self.metadata.codecs, chunk)
             if not isinstance(found.serializer, Sharding):  # of a shard, only inner chunks and the index are decoded at once
                 self.limits.check("chunk", found.chunk.size * found.chunk.dtype.itemsize, f"a chunk of shape {shape}")
@@ -94,6 +94,6 @@ def compile_layout(metadata: ArrayMetadata, where: str, *, limits: Limits = DEFA
         return layout
     for codec in transposes:
         permutation = tuple(permutation[axis] for axis in codec.permutation(metadata.ndim))
-    sizes = pipeline.serializer.layout(pipeline.inner).chunk_shape
+    sizes = pipeline.serializer.chunk_shape
     inner = Grid.regular(metadata.shape, tuple(sizes[permutation.index(axis)] for axis in range(metadata.ndim)))
     return replace(layout, inner=inner, permutation=permutation, plain=permutation == layout.permutation, read_nbytes=layout.chunk_nbytes(inner))

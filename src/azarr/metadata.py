@@ -22,6 +22,9 @@ COMMON = ("zarr_format", "node_type", "attributes")
 MANDATORY = ("shape", "data_type", "chunk_grid", "chunk_key_encoding", "fill_value", "codecs")
 
 
+MOST_COMMON = 256
+
+
 @dataclass(frozen=True, slots=True)
 class CodecSpec:
     """One codec as the document names it. Not `required`: "must_understand" is false, so a reader may skip it."""
@@ -72,6 +75,10 @@ class GroupMetadata:
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
+_common: dict[str, tuple[DataType, KeyEncoding, tuple[CodecSpec, ...]]] = {}
+"""What documents had in common, by how they spell it: the arrays of a group differ in little but shape and name."""
+
+
 def array_from_json(document: Document, *, lenient: bool = False) -> ArrayMetadata:
     """The array that a v3 document describes. `lenient` accepts fill values such as `1.0` for an integer type."""
     attributes, _ = _checked(document, "array", (*MANDATORY, "storage_transformers", "dimension_names"))
@@ -83,10 +90,15 @@ def array_from_json(document: Document, *, lenient: bool = False) -> ArrayMetada
     names = document.get("dimension_names")
     if names is not None and not (is_list(names) and len(names) == len(shape) and all(isinstance(name, str | None) for name in names)):
         raise MetadataError(f"a list of {len(shape)} strings or nulls is needed", field="dimension_names", value=names)
-    dtype = dtypes.from_json(document["data_type"])
-    grid, encoding = grid_from_json(document["chunk_grid"], shape), KeyEncoding.from_json(document["chunk_key_encoding"])
-    fill = fill_values.from_json(document["fill_value"], dtype, lenient=lenient)
-    codecs = codecs_from_json(document["codecs"], "codecs")
+    spelled = repr((document["data_type"], document["chunk_key_encoding"], document["codecs"]))
+    if (common := _common.get(spelled)) is None:
+        dtype, encoding = dtypes.from_json(document["data_type"]), KeyEncoding.from_json(document["chunk_key_encoding"])
+        common = dtype, encoding, codecs_from_json(document["codecs"], "codecs")
+        if len(_common) >= MOST_COMMON:
+            _common.clear()
+        _common[spelled] = common
+    dtype, encoding, codecs = common
+    grid, fill = grid_from_json(document["chunk_grid"], shape), fill_values.from_json(document["fill_value"], dtype, lenient=lenient)
     return ArrayMetadata(document, shape, dtype, grid, encoding, fill, codecs, attributes, None if names is None else tuple(names))
 
 

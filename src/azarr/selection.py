@@ -35,12 +35,10 @@ class Region:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of the result."""
         return self.points_shape + tuple([len(self.along(entry)) for entry in self.layout])
 
     @property
     def size(self) -> int:
-        """Elements of the result."""
         return math.prod(self.shape)
 
     def along(self, entry: int | range) -> range | Indices:
@@ -73,7 +71,6 @@ class Region:
 
 
 def backward(selected: Selected) -> TypeGuard[range]:
-    """Whether this is a range with a negative step."""
     return isinstance(selected, range) and selected.step < 0
 
 

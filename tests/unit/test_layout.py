@@ -74,7 +74,7 @@ def test_the_inner_chunks_of_shards_are_a_grid_of_their_own():
     assert found.inner.chunks == (2, 3)
     assert found.inner.nchunks == 5 * 4
     shard = found.shard((1, 1))
-    assert (shard.counts, shard.chunk_shape) == ((2, 2), (2, 3))
+    assert (shard.counts, shard.inner.chunk.shape) == ((2, 2), (2, 3))
     assert not found.even
 
 
@@ -123,7 +123,7 @@ def test_a_chunk_above_the_limit_is_refused_before_it_is_allocated():
 
 def test_of_a_shard_only_its_inner_chunks_and_its_index_have_to_stay_within_the_limit():
     assert layout(codecs=[sharding(2, 3)], limits=Limits(chunk=24)).inner is not None
-    with pytest.raises(LimitExceeded, match="an inner chunk would take 24 bytes; Limits.chunk allows 23"):
+    with pytest.raises(LimitExceeded, match=r"an inner chunk would take 24 bytes; Limits.chunk allows 23"):
         layout(codecs=[sharding(2, 3)], limits=Limits(chunk=23))
 
 

@@ -23,8 +23,8 @@ HANDOVER = 20e-6
 """Seconds. Where decoding a chunk takes less, a second worker costs more in hand-overs of the GIL than it does."""
 GAP, SPAN = 16 << 10, 4 << 20
 """Bytes. Inner chunks of a shard at most GAP apart are read together, at most SPAN at a time."""
-VERSION_ONLY, MISSING = (0, 0), "missing"
-"""A range that brings nothing but the version of its object; and what stands for the version of a shard that is not there."""
+VERSION_ONLY = (0, 0)
+"""A range that brings nothing but the version of its object."""
 _spare: list[Scratch] = []
 """Scratch of workers that have ended, for the next ones."""
 
@@ -130,38 +130,34 @@ def _shard(reading: Reading, job: Job, reader: Reader, scratch: Scratch) -> None
     key, layout = reading.key(job.shard), target.layout.shard(job.shard)
     if (cached := target.indexes.get(key)) is not None:
         with contextlib.suppress(ShardIndexError):
-            if _pieces(reading, job.pieces, layout, key, cached, reader, scratch):
+            if _pieces(reading, job, layout, key, cached, reader, scratch):
                 return
-    if (value := reader.part(key, layout.index_range, scratch)) is None:
+    value = reader.part(key, layout.index_range, scratch)
+    reading.pin(key, value)
+    if value is None:
         target.indexes.drop(key)
-        reading.pin(key, MISSING)
         reading.missing(job.pieces)
-        return
-    held = reading.index_of(layout, key, value, scratch)
-    if not _pieces(reading, job.pieces, layout, key, held, reader, scratch):
-        raise reading.changed(key)
+    else:
+        _pieces(reading, job, layout, key, reading.index_of(layout, key, value, scratch), reader, scratch)
 
 
-def _pieces(
-    reading: Reading, pieces: list[Piece], layout: ShardLayout, key: str, held: Held, reader: Reader, scratch: Scratch
-) -> bool:
-    """Read and place `pieces`; False if the shard is not the version that the index is of, and nothing was placed."""
-    entries = reading.entries(layout, held, pieces, key)
-    present = [(*entry, piece) for entry, piece in zip(entries, pieces, strict=True) if entry is not None]
+def _pieces(reading: Reading, job: Job, layout: ShardLayout, key: str, held: Held, reader: Reader, scratch: Scratch) -> bool:
+    """Read and place what `job` needs; False, with nothing placed, if the shard is not the version that the index is of."""
+    entries = reading.entries(layout, held, job.pieces, key)
+    present = [(*entry, piece) for entry, piece in zip(entries, job.pieces, strict=True) if entry is not None]
     for start, stop in merged([(start, stop) for start, stop, _ in present], gap=GAP, span=SPAN) or [VERSION_ONLY]:
         if reading.stopped:
             return True
         value = reader.part(key, (start, stop), scratch)
-        if value is None or value.version != held.version:
-            if key in reading.pinned:
-                raise reading.changed(key)
+        if reading.pin(key, value) != held.version or value is None:
             return False
-        reading.pin(key, held.version)
         if len(value.data) != stop - start:
             raise ShardIndexError(f"bytes {start:,} to {stop:,} lie outside the shard", store=reading.where, key=key)
         raw = view(value.data)
         for begin, end, piece in present:
             if start <= begin and end <= stop:
                 reading.place(piece, raw[begin - start : end - start], layout.inner, key, scratch)
-    reading.missing([piece for entry, piece in zip(entries, pieces, strict=True) if entry is None])
+    reading.missing([piece for entry, piece in zip(entries, job.pieces, strict=True) if entry is None])
+    if job.complete:
+        del reading.pinned[key]  # nobody asks again
     return True

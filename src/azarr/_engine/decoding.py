@@ -31,6 +31,8 @@ from azarr.scratch import Buffer, Bytes, Scratch
 from azarr.selection import Region
 from azarr.stores.base import Value
 
+MISSING = "missing"
+"""What stands for the version of an object that is not there."""
 SMALL = 256 << 10
 """Decoded bytes of chunks that are worth placing several at a time."""
 CACHED_INDEXES = 128 << 20
@@ -121,13 +123,12 @@ class Reading:
         with self._lock:
             return None if self.stopped else next(self._jobs, None)
 
-    def pin(self, key: str, version: str | None) -> None:
-        """All parts of an object that one read takes come from one version of it."""
+    def pin(self, key: str, value: Value | Held | None) -> str | None:
+        """The version of `value`. All parts of an object that one read takes are of one version of it, or all say that it is not there."""
+        version = MISSING if value is None else value.version
         if self.pinned.setdefault(key, version) != version:
-            raise self.changed(key)
-
-    def changed(self, key: str) -> ObjectChanged:
-        return ObjectChanged("the object was replaced while it was being read; read again", store=self.where, key=key)
+            raise ObjectChanged("the object was replaced while it was being read; read again", store=self.where, key=key)
+        return version
 
     def missing(self, pieces: list[Piece]) -> None:
         """Place the fill value where `pieces` would go."""

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
-from azarr._engine.decoding import Held, Reading, named, together
+from azarr._engine.decoding import MISSING, Held, Reading, named, together
 from azarr._platform import offload
 from azarr.codecs import Pipeline
 from azarr.codecs.sharding import ShardLayout, merged
@@ -24,7 +24,7 @@ from azarr.stores.base import ByteRange, Value
 INLINE = 50e-6
 """Seconds of decoding that the event loop may be kept busy with at a time."""
 GAP, SPAN, SMALL_INDEX = 1 << 20, 16 << 20, 64 << 10
-"""Bytes. Inner chunks of a shard at most GAP apart are asked for together, at most SPAN at a time. A larger index is decoded in a thread."""
+"""Bytes. Inner chunks of a shard at most GAP apart are asked for together, at most SPAN at a time. A large index is decoded in a thread."""
 
 
 class Budget:
@@ -95,7 +95,7 @@ async def read_waiting(reading: Reading, budget: Budget, context: Context, loops
 
 
 class _Work:
-    __slots__ = ("budget", "indexes", "most", "reading", "scratch", "warm")  # `indexes` are those that were fetched in this read
+    __slots__ = ("budget", "indexes", "most", "reading", "scratch", "warm")  # `indexes` are those that the array handle does not keep
 
     def __init__(self, reading: Reading, budget: Budget, context: Context) -> None:
         self.reading, self.budget, self.most = reading, budget, context.nbytes
@@ -132,43 +132,41 @@ class _Work:
                 if (value := await self.get(key, None)) is None:
                     reading.missing(pieces)
                     return
-                reading.pin(key, value.version)
                 shard = view(value.data)
                 at = slice(layout.index_size) if layout.at_start else slice(max(0, len(shard) - layout.index_size), None)
                 held = await self.read_index(layout, key, Value(shard[at], value.version, len(shard)))
                 await self.pieces(pieces, reading.entries(layout, held, pieces, key), [(0, shard)], layout, key)
             return
-        if key not in self.indexes:
-            if (cached := reading.target.indexes.get(key)) is not None:
-                with suppress(ShardIndexError):  # of an older version, perhaps
-                    if await self.ranges(pieces, cached, layout, key, cost):
-                        return
-            self.indexes[key] = await self.index(key, layout)
-        if (held := self.indexes[key]) is None:
+        if (cached := reading.target.indexes.get(key)) is not None:
+            with suppress(ShardIndexError):  # of an older version, perhaps
+                if await self.ranges(pieces, cached, layout, key, cost):
+                    return
+        held = self.indexes[key] if key in self.indexes else await self.index(key, layout)
+        reading.pin(key, held)
+        if held is None or held.version is None:
+            self.indexes[key] = held
+        if held is None:
+            reading.target.indexes.drop(key)
             reading.missing(pieces)
-            return
-        reading.pin(key, held.version)
-        await self.ranges(pieces, held, layout, key, cost)
+        else:
+            await self.ranges(pieces, held, layout, key, cost)
 
     async def ranges(self, pieces: list[Piece], held: Held, layout: ShardLayout, key: str, cost: int) -> bool:
         """Fetch and place `pieces`; False, with nothing placed, if `held` is a cached index that may not be of the shard's version."""
         reading = self.reading
         entries = reading.entries(layout, held, pieces, key)
         wanted = merged([entry for entry in entries if entry is not None], gap=GAP, span=SPAN)
-        if not wanted and key not in reading.pinned:
+        if not wanted and reading.pinned.get(key, MISSING) != held.version:
             return False
         fetched: list[tuple[int, Buffer]] = []
         async with self.budget.request(cost if wanted else 0):
             for start, stop in wanted:
                 value = await self.get(key, (start, stop)) if start < stop else Value(b"", held.version)
-                if value is None or value.version != held.version:
-                    if key in reading.pinned:
-                        raise reading.changed(key)
+                if reading.pin(key, value) != held.version or value is None:
                     return False
                 if len(value.data) != stop - start:
                     raise ShardIndexError(f"bytes {start:,} to {stop:,} lie outside the shard", store=reading.where, key=key)
                 fetched.append((start, view(value.data)))
-            reading.pin(key, held.version)
             await self.pieces(pieces, entries, fetched, layout, key)
         return True
 

@@ -5,18 +5,18 @@ A codec is made of its name and its configuration; `MetadataError` is raised for
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy.typing as npt
 
 from azarr.document import JSON
-from azarr.dtypes import DataType, NumPyDType
+from azarr.dtypes import NumPyDType
 from azarr.errors import ChunkDecodeError, MetadataError
 from azarr.fill_values import Fill
 from azarr.limits import Limits
-from azarr.scratch import Buffer, Bytes, Scratch, view
+from azarr.scratch import Buffer, Bytes, Scratch
 
 Array: TypeAlias = npt.NDArray[Any]
 Configuration: TypeAlias = Mapping[str, JSON]
@@ -93,26 +93,6 @@ def check_size(got: int, expected: int | None, what: str) -> None:
         raise ChunkDecodeError(f"{what} gave {got:,} bytes where {expected:,} are expected")
 
 
-def inflated(data: Buffer, size: int | None, bound: int, name: str, start: Callable[[], Any]) -> Buffer:
-    """`data` decompressed by what `start` makes: exactly `size` bytes, or at most `bound`; one more, and it stops."""
-    most = bound if size is None else size
-    rest, parts, room = view(data).tobytes(), list[bytes](), most + 1
-    while rest:  # there may be several members (frames), one after the other
-        decompressor = start()
-        try:
-            parts.append(decompressor.decompress(rest, room))
-        except Exception as error:  # zlib.error, OSError, LZMAError, ZstdError
-            raise ChunkDecodeError(f"not valid {name} data ({error})") from error
-        room -= len(parts[-1])
-        if not room:
-            raise ChunkDecodeError(f"{name} holds more than the {most:,} bytes that are expected")
-        if not decompressor.eof:
-            raise ChunkDecodeError(f"{name} data end too early")
-        rest = decompressor.unused_data
-    check_size(most + 1 - room, size, name)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
 def settings(codec: str, configuration: Configuration, /, **known: tuple[range | tuple[JSON, ...] | None, JSON]) -> list[Any]:
     """The entries of a configuration. `known`: for each what is allowed (None: the codec looks itself), and its default."""
     if unknown := sorted(set(configuration) - set(known)):
@@ -125,8 +105,3 @@ def settings(codec: str, configuration: Configuration, /, **known: tuple[range |
             needed = f"an integer from {choices[0]} to {choices[-1]}" if ranged else f"one of {', '.join(map(repr, choices))}"
             raise MetadataError(f"{needed} is needed", field=f"codecs.{codec}.{entry}", value=value)
     return values
-
-
-def chunk_of(dtype: DataType, shape: tuple[int, ...], fill: Fill, limits: Limits, *, lenient: bool = False) -> ChunkSpec:
-    """The chunk that the first codec of an array sees."""
-    return ChunkSpec(shape, dtype.numpy, dtype.kind, fill, limits, lenient)

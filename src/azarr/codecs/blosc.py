@@ -16,8 +16,8 @@ from azarr.scratch import Buffer, Bytes, Scratch, view
 
 U32, HEADER = struct.Struct("<I"), struct.Struct("<4B3I")
 """The header has format version, version of the inner codec, flags, element size; decoded size, block size, compressed size."""
-SHUFFLED, STORED, BITSHUFFLED, WHOLE_BLOCKS, SNAPPY = 0x1, 0x2, 0x4, 0x10, 2
-"""Flags (the fourth: blocks are not split into one stream per byte of an element), and the inner codec that no library decodes."""
+SHUFFLED, STORED, BITSHUFFLED, WHOLE_BLOCKS, LZ4, SNAPPY = 0x1, 0x2, 0x4, 0x10, 1, 2
+"""Flags (the fourth: blocks are not split into one stream per byte of an element), and two of the inner codecs."""
 NAMES = ("blosclz", "lz4", "lz4hc", "zlib", "zstd", "snappy")
 SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 SIZES = range(1 << 31)
@@ -41,8 +41,7 @@ class Blosc(BytesBytes):
         if not nbytes:
             return into
         if not flags & STORED and flags >> 5 == SNAPPY:
-            _snappy(raw, into)
-            return into
+            raw = _unsnapped(raw)
         # libblosc2 leaves the last bytes of a bitshuffled block undefined, and says nothing, where they are no whole element.
         native = decoder("blosc", scratch) if whole or not flags & BITSHUFFLED else None
         if native is not None:
@@ -89,36 +88,30 @@ def validated(raw: Bytes, size: int | None, bound: int) -> tuple[int, int, bool]
     return nbytes, flags, not (nbytes % typesize or blocksize % typesize)
 
 
-def _snappy(raw: Bytes, out: Bytes) -> None:
-    """Decode a chunk with Snappy inside, which neither libblosc2 nor numcodecs does: blocks here, Snappy itself by cramjam."""
+def _unsnapped(raw: Bytes) -> Bytes:
+    """A chunk with Snappy inside, which no installed decoder knows, as the chunk of lz4 whose streams lz4 could not make shorter."""
     snappy = load("cramjam", "blosc with snappy", "pip install cramjam").snappy
-    _, _, flags, typesize, nbytes, blocksize, _ = HEADER.unpack_from(raw.data)
+    version, inner, flags, typesize, nbytes, blocksize, _ = HEADER.unpack_from(raw.data)
     starts = struct.unpack_from(f"<{-(-nbytes // blocksize)}I", raw.data, HEADER.size)
-    for position, first in zip(starts, range(0, nbytes, blocksize), strict=True):
-        block = out[first : first + blocksize]
-        split = not flags & WHOLE_BLOCKS and typesize <= 16 and blocksize // typesize >= 128 and block.size == blocksize
-        size, end, parts = block.size // (typesize if split else 1), position, list[bytes]()
-        for _ in range(typesize if split else 1):
-            length = U32.unpack_from(raw.data, end)[0] if end + U32.size <= raw.size else raw.size
-            end += U32.size + length
-            if end > raw.size:
+    table, parts, total = list[int](), list[bytes](), HEADER.size + U32.size * len(starts)
+    split = not flags & WHOLE_BLOCKS and typesize <= 16 and blocksize // typesize >= 128
+    for first, start in zip(range(0, nbytes, blocksize), starts, strict=True):
+        length, position = min(blocksize, nbytes - first), start
+        streams = typesize if split and length == blocksize else 1
+        size = length // streams
+        table.append(total)
+        for _ in range(streams):
+            stored = U32.unpack_from(raw.data, position)[0] if position + U32.size <= raw.size else raw.size
+            position += U32.size + stored
+            if position > raw.size:
                 raise ChunkDecodeError("a blosc block reaches outside the chunk")
-            parts.append(raw[end - length : end].tobytes())
+            data = raw[position - stored : position].tobytes()
             try:  # what Snappy did not make shorter is stored as it is
-                parts[-1] = parts[-1] if length == size else bytes(snappy.decompress_raw(parts[-1], output_len=size))
+                parts += (U32.pack(size), data if stored == size else bytes(snappy.decompress_raw(data, output_len=size)))
             except Exception as error:  # cramjam.DecompressionError, which is not there to name before it is imported
                 raise ChunkDecodeError(f"not valid snappy data ({error})") from error
-        check_size(sum(map(len, parts)), block.size, "a blosc block")
-        block[:] = _unshuffled(view(b"".join(parts)), flags, typesize)
-
-
-def _unshuffled(block: Bytes, flags: int, typesize: int) -> Bytes:
-    """Shuffle stores first bytes, then second bytes, ...; bitshuffle the same with bits, unless elements do not come in eights."""
-    elements = block.size // typesize
-    head, tail = block[: elements * typesize], block[elements * typesize :]
-    if flags & SHUFFLED and typesize > 1:
-        head = head.reshape(typesize, -1).T
-    elif flags & BITSHUFFLED and elements % 8 == 0:
-        bits = np.unpackbits(head.reshape(8 * typesize, -1), axis=1, bitorder="little")
-        head = np.packbits(bits.T, axis=1, bitorder="little")
-    return np.concatenate([view(np.ascontiguousarray(head)), tail])
+            check_size(len(parts[-1]), size, "a blosc stream")
+            total += U32.size + size
+    flags = flags & 0xF | LZ4 << 5 | (0 if split else WHOLE_BLOCKS)
+    header = HEADER.pack(version, inner, flags, typesize, nbytes, blocksize, total)
+    return view(b"".join([header, struct.pack(f"<{len(table)}I", *table), *parts]))

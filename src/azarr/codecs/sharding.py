@@ -37,10 +37,6 @@ class ShardLayout:
     at_start: bool
 
     @property
-    def chunk_shape(self) -> tuple[int, ...]:
-        return self.inner.chunk.shape
-
-    @property
     def index_range(self) -> tuple[int, int | None]:
         """The byte range that holds the index, a negative start counting from the end of the object."""
         return (0, self.index_size) if self.at_start else (-self.index_size, None)

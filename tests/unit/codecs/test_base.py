@@ -4,33 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 from chunks import STRING, codec, spec, varying
 
-from azarr.codecs.base import check_size, chunk_of, settings
-from azarr.dtypes import from_json
+from azarr.codecs.base import check_size, settings
 from azarr.errors import ChunkDecodeError, MetadataError
-from azarr.limits import Limits
 
 
 def test_a_chunk_knows_its_elements_and_bytes() -> None:
     assert (spec((2, 3), "<f4").size, spec((2, 3), "<f4").nbytes) == (6, 24)
     assert (spec((), "<f8").size, spec((), "<f8").nbytes) == (1, 8)
     assert (varying((5,), STRING).size, varying((5,), STRING).nbytes) == (5, 80)
-
-
-def test_the_chunk_of_an_array_has_its_data_type_and_limits() -> None:
-    chunk = chunk_of(from_json("int16"), (4, 5), np.array(7, "<i2"), Limits(chunk=99), lenient=True)
-    assert (chunk.shape, chunk.dtype, chunk.kind, chunk.fill.item(), chunk.limits.chunk, chunk.lenient, chunk.depth) == (
-        (4, 5),
-        np.dtype("<i2"),
-        "fixed",
-        7,
-        99,
-        True,
-        0,
-    )
 
 
 def test_a_size_that_is_not_the_expected_one_is_refused() -> None:

@@ -255,7 +255,7 @@ def test_damaged_snappy_is_an_error() -> None:
 def test_a_snappy_stream_of_another_size_than_its_block_is_an_error() -> None:
     short = snappy_chunk(bytes(200), 1, 0, 200, split=False)
     claimed = short[:4] + struct.pack("<II", 256, 256) + short[12:]
-    with pytest.raises(ChunkDecodeError, match=r"a blosc block gave 200 bytes where 256 are expected"):
+    with pytest.raises(ChunkDecodeError, match=r"a blosc stream gave 200 bytes where 256 are expected"):
         decoded(PLAIN, claimed, 256)
 
 

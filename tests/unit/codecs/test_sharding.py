@@ -126,7 +126,7 @@ def test_an_array_without_axes_has_one_inner_chunk() -> None:
 @pytest.mark.parametrize(("location", "byte_range"), [("start", (0, 68)), ("end", (-68, None))])
 def test_the_index_lies_at_the_start_or_the_end(location: str, byte_range: tuple[int, int | None]) -> None:
     layout = layout_of(CHUNK, sharded(2, 3, index_codecs=[LITTLE, CRC32C], location=location))
-    assert (layout.counts, layout.chunk_shape, layout.index_size, layout.index_range) == ((2, 2), (2, 3), 68, byte_range)
+    assert (layout.counts, layout.inner.chunk.shape, layout.index_size, layout.index_range) == ((2, 2), (2, 3), 68, byte_range)
 
 
 def test_entries_are_where_inner_chunks_begin_and_end() -> None:

@@ -1,0 +1,242 @@
+"""Opening and creating nodes: what counts as a store, modes, formats, and what is never replaced by accident."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+import azarr
+from azarr.errors import InvalidKey, MetadataError, NodeExists, NodeNotFound, NotAGroup, ReadOnly, UnknownCodec
+from azarr.stores import LocalStore, MemoryStore
+from documents import v2_array, v2_store, v3_array, v3_store, waiting
+from hierarchies import as_bytes, consolidated, weather
+
+
+async def test_a_store_is_a_mapping_a_path_a_url_or_a_store(tmp_path: Path):
+    await weather(store=tmp_path)
+    documents = await weather()
+    for source in (documents, MappingProxyType(documents), MemoryStore(documents), waiting(documents), tmp_path, str(tmp_path), tmp_path.as_uri(), LocalStore(tmp_path)):
+        assert (await azarr.open(source).rain[...]).tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("open_node", [azarr.open, azarr.open_group, azarr.open_array, azarr.open_consolidated])
+def test_what_cannot_be_a_store_or_a_path_is_an_error_at_once(open_node: Any):
+    with pytest.raises(TypeError, match="a store is a URL, a path, a mapping, or an object with an async get, not int"):
+        open_node(7)
+    with pytest.raises(ValueError, match="no store for the scheme 'gopher'"):
+        open_node("gopher://host/data")
+    with pytest.raises(InvalidKey, match="is not a path of a node"):
+        open_node({}, "../secret")
+    with pytest.raises(ValueError, match="zarr_format is 2, 3 or None, not 4"):
+        open_node({}, zarr_format=4)
+
+
+def test_modes_are_to_read_and_to_change():
+    for mode in ("w", "a", "w-", ""):
+        with pytest.raises(ValueError, match=f"mode is one of r, r\\+, not {mode!r}; create_array and create_group make nodes"):
+            azarr.open({}, mode=mode)
+
+
+async def test_what_is_created_may_be_written_to_and_what_is_opened_only_if_asked_for():
+    store: dict[str, bytes] = {}
+    made = await azarr.create_array(store, "a", shape=(2,), dtype="u1")
+    await made[...].write(1)
+    for reference in (azarr.open(store), azarr.open_group(store)):
+        with pytest.raises(ReadOnly):
+            await reference.a[...].write(2)
+    for reference in (azarr.open(store, mode="r+"), azarr.open_group(store, mode="r+")):
+        await reference.a[...].write(2)
+        await (await (await reference).members())["a"][...].write(3)
+    assert (await made[...]).tolist() == [3, 3]
+
+
+async def test_v3_is_taken_before_v2_where_both_are():
+    store = {**v3_store(v3_array(attributes={"format": 3})), **v2_store(v2_array()), ".zattrs": as_bytes({"format": 2})}
+    assert (await azarr.open(store)).attrs["format"] == 3
+    assert (await azarr.open(store, zarr_format=2)).attrs["format"] == 2
+    assert (await azarr.open(store, zarr_format=3)).attrs["format"] == 3
+
+
+async def test_nothing_there_says_what_was_looked_for():
+    for options, documents in (({}, "zarr.json, .zarray, .zgroup"), ({"zarr_format": 3}, "zarr.json"), ({"zarr_format": 2}, ".zarray, .zgroup")):
+        with pytest.raises(NodeNotFound) as caught:
+            await azarr.open({".zattrs": b"{}"}, **options)
+        assert str(caught.value) == f"no Zarr node at path '/' of MemoryStore(1 objects); looked for {documents}"
+        assert isinstance(caught.value, FileNotFoundError)
+
+
+async def test_a_folder_that_is_not_there_has_no_node(tmp_path: Path):
+    with pytest.raises(NodeNotFound):
+        await azarr.open(tmp_path / "nothing")
+
+
+async def test_attributes_of_v2_are_an_object():
+    for store in ({**v2_store(), ".zattrs": b"[]"}, {".zgroup": b'{"zarr_format": 2}', ".zattrs": b"3"}):
+        with pytest.raises(MetadataError, match=r"^\.zattrs: document: the document must be a JSON object"):
+            await azarr.open(store)
+
+
+async def test_a_document_that_is_wrong_is_named_with_its_path():
+    for key, document in (("a/b/zarr.json", {"zarr_format": 3}), ("a/b/.zarray", {"zarr_format": 2}), ("a/b/.zgroup", {"zarr_format": 1})):
+        with pytest.raises(MetadataError) as caught:
+            await azarr.open({key: as_bytes(document)}, "a/b")
+        assert caught.value.document == key
+
+
+async def test_a_document_that_is_no_json_is_never_taken_for_absent():
+    for key in ("zarr.json", ".zarray", ".zgroup", ".zmetadata"):
+        with pytest.raises(MetadataError, match=f"^{key}: not valid JSON"):
+            await azarr.open({**v2_store(), key: b"{"})
+
+
+async def test_consolidated_metadata_are_insisted_on_where_they_are_asked_for():
+    for zarr_format in (2, 3):
+        store = await weather(zarr_format)
+        for reference in (azarr.open_consolidated(store), azarr.open_group(store, consolidated=True)):
+            with pytest.raises(NodeNotFound, match=r"looked for consolidated metadata \(in zarr.json, or .zmetadata\)"):
+                await reference
+        assert sorted((await azarr.open_consolidated(consolidated(store))).known) == ["air", "rain"]
+
+
+async def test_consolidated_metadata_beside_an_array_say_nothing_of_it():
+    store = {**v2_store(), ".zmetadata": as_bytes({"zarr_consolidated_format": 1, "metadata": {}})}
+    assert (await azarr.open(store)).shape == (4,)
+
+
+async def test_lenient_takes_what_old_writers_left_behind():
+    store = v2_store(json.dumps(v2_array(dtype="<f4", fill_value=float("nan"))))
+    with pytest.raises(MetadataError, match=r"^\.zarray: .*NaN"):
+        await azarr.open(store)
+    for open_node in (azarr.open, azarr.open_array):
+        assert str((await open_node(store, lenient=True)).fill_value) == "nan"
+
+
+# Creating
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+async def test_the_groups_above_are_made_where_there_are_none(zarr_format: int):
+    store: dict[str, bytes] = {}
+    made = await azarr.create_array(store, "/a/b//c/", shape=(1,), dtype="u1", zarr_format=zarr_format)
+    assert made.path == "a/b/c"
+    names = ["zarr.json", "a/zarr.json", "a/b/zarr.json", "a/b/c/zarr.json"] if zarr_format == 3 else [".zgroup", "a/.zgroup", "a/b/.zgroup", "a/b/c/.zarray"]
+    assert sorted(store) == sorted(names)
+    await azarr.create_group(store, "a/d", attributes={"x": 1}, zarr_format=zarr_format)
+    assert dict((await azarr.open(store).a.d).attrs) == {"x": 1}
+
+
+async def test_groups_above_stay_as_they_are():
+    store: dict[str, bytes] = {}
+    await azarr.create_group(store, attributes={"title": "kept"})
+    await azarr.create_array(store, "a/b", shape=(1,), dtype="u1")
+    assert dict((await azarr.open(store)).attrs) == {"title": "kept"}
+
+
+async def test_attributes_of_v2_are_a_document_of_their_own():
+    store: dict[str, bytes] = {}
+    await azarr.create_group(store, zarr_format=2, attributes={"x": 1})
+    await azarr.create_array(store, "a", shape=(1,), dtype="u1", zarr_format=2, attributes={"y": 2})
+    await azarr.create_group(store, "b", zarr_format=2)
+    assert sorted(store) == [".zattrs", ".zgroup", "a/.zarray", "a/.zattrs", "b/.zgroup"]
+    assert [json.loads(store[key]) for key in (".zattrs", ".zgroup", "a/.zattrs")] == [{"x": 1}, {"zarr_format": 2}, {"y": 2}]
+
+
+async def test_a_node_is_not_replaced_unless_asked_for():
+    for zarr_format in (2, 3):
+        store = await weather(zarr_format)
+        before = dict(store)
+        for path in ("rain", "air", ""):
+            for create in (azarr.create_group(store, path), azarr.create_group(store, path, zarr_format=2)):
+                with pytest.raises(NodeExists) as caught:
+                    await create
+                assert isinstance(caught.value, FileExistsError)
+        with pytest.raises(NodeExists, match=r"a node stands at rain of MemoryStore.*; overwrite=True replaces it"):
+            await azarr.create_array(store, "rain", shape=(1,), dtype="u1", zarr_format=zarr_format)
+        assert store == before
+
+
+async def test_overwriting_deletes_all_that_stands_there_and_nothing_else(tmp_path: Path):
+    for target in ({}, tmp_path):
+        store = await weather(store=target)
+        await azarr.create_group(store, "airs")
+        await azarr.create_array(store, "air", shape=(1,), dtype="u1", overwrite=True)
+        root = await azarr.open_group(store)
+        assert [path async for path, _ in root.walk()] == ["air", "airs", "rain"]
+        assert (await root.air[...]).tolist() == [0]
+        await azarr.create_group(store, overwrite=True)
+        assert await (await azarr.open_group(store)).keys() == []
+
+
+async def test_overwriting_where_nothing_stands_creates():
+    store: dict[str, bytes] = {}
+    await azarr.create_array(store, "a", shape=(1,), dtype="u1", overwrite=True)
+    assert sorted(store) == ["a/zarr.json", "zarr.json"]
+
+
+async def test_nodes_are_not_made_inside_arrays():
+    for zarr_format in (2, 3):
+        store = await weather(zarr_format)
+        before = dict(store)
+        with pytest.raises(NotAGroup, match=r"an array stands at rain of MemoryStore.*; nodes stand in groups"):
+            await azarr.create_array(store, "rain/deeper/still", shape=(1,), dtype="u1", zarr_format=zarr_format)
+        assert store == before
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+async def test_a_hierarchy_has_one_format(zarr_format: int):
+    store = await weather(zarr_format)
+    before = dict(store)
+    with pytest.raises(NodeExists, match=f"the group at / of MemoryStore.* is Zarr v{zarr_format}; zarr_format={zarr_format} makes nodes in it"):
+        await azarr.create_array(store, "wind", shape=(1,), dtype="u1", zarr_format=5 - zarr_format)
+    assert store == before
+
+
+async def test_nothing_is_stored_of_an_array_that_cannot_be_made():
+    store: dict[str, bytes] = {}
+    for error, options in (
+        (UnknownCodec, {"compressors": "example.sparkle"}),
+        (MetadataError, {"shards": (3,), "chunks": (2,)}),
+        (MetadataError, {"zarr_format": 1}),
+        (InvalidKey, {"path": "../a"}),
+    ):
+        with pytest.raises(error):
+            await azarr.create_array(store, **{"shape": (4,), "dtype": "u1", **options})
+    with pytest.raises(MetadataError, match="zarr_format: must be 2 or 3, not 4"):
+        await azarr.create_group(store, zarr_format=4)
+    assert store == {}
+
+
+async def test_attributes_that_are_no_json_are_refused_before_anything_is_stored_or_deleted():
+    store: dict[str, bytes] = {}
+    with pytest.raises(MetadataError, match="not to be written as JSON"):
+        await azarr.create_group(store, attributes={"x": float("nan")})
+    with pytest.raises(MetadataError, match="not to be written as JSON"):
+        await azarr.create_array(store, "a", shape=(1,), dtype="u1", attributes={"x": object()})
+    assert store == {}
+    store = await weather()
+    before = dict(store)
+    with pytest.raises(MetadataError, match="not to be written as JSON"):
+        await azarr.create_group(store, attributes={"x": float("inf")}, overwrite=True)
+    assert store == before
+
+
+async def test_what_cannot_be_written_to_is_refused():
+    for store, reason in ((waiting({}), "CountingStore.* cannot be written to"), (MappingProxyType({}), "this mapping cannot be written to")):
+        for create in (azarr.create_group(store), azarr.create_array(store, shape=(1,), dtype="u1")):
+            with pytest.raises(ReadOnly, match=reason):
+                await create
+
+
+async def test_a_store_that_cannot_list_is_not_overwritten():
+    class Writable:
+        def __init__(self, inner: MemoryStore) -> None:
+            self.get, self.set, self.delete = inner.get, inner.set, inner.delete
+
+    store = Writable(MemoryStore(await weather()))
+    with pytest.raises(NodeExists):
+        await azarr.create_group(store, overwrite=True)
+    assert (await azarr.create_group(store, "new", overwrite=True)).path == "new"

@@ -1,0 +1,251 @@
+"""How many requests each thing makes, key by key: part of azarr's contract. A change here is a change for everyone whose data are far away."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import azarr
+from azarr.errors import NodeNotFound, NotAGroup, NotAnArray
+from azarr.stores import CountingStore
+from documents import waiting
+from hierarchies import consolidated, weather
+
+
+def asked(store: CountingStore) -> list[str]:
+    """The keys asked for since the last time, in the order in which they went out; ranges are none of them."""
+    keys = [key for key, byte_range in store.requests if byte_range is None]
+    assert len(keys) == len(store.requests)
+    store.requests.clear()
+    return keys
+
+
+# Opening
+
+
+async def test_opening_an_array_of_v3():
+    store = waiting(await weather(3))
+    await azarr.open_array(store, "rain", zarr_format=3)
+    assert asked(store) == ["rain/zarr.json"]
+
+
+async def test_opening_a_group_of_v3():
+    store = waiting(await weather(3))
+    await azarr.open_group(store, zarr_format=3)
+    assert asked(store) == ["zarr.json"]
+    await azarr.open(store, "air", zarr_format=3)
+    assert asked(store) == ["air/zarr.json"]
+
+
+async def test_opening_an_array_of_v2():
+    store = waiting(await weather(2))
+    await azarr.open_array(store, "rain", zarr_format=2)
+    assert asked(store) == ["rain/.zarray", "rain/.zattrs"]
+
+
+async def test_opening_a_group_of_v2():
+    store = waiting(await weather(2))
+    await azarr.open_group(store, zarr_format=2)
+    assert asked(store) == [".zmetadata", ".zgroup", ".zattrs"]
+    await azarr.open_group(store, zarr_format=2, consolidated=False)
+    assert asked(store) == [".zgroup", ".zattrs"]
+    await azarr.open(store, "air", zarr_format=2)
+    assert asked(store) == ["air/.zarray", "air/.zmetadata", "air/.zgroup", "air/.zattrs"]
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+async def test_opening_without_a_format_asks_for_those_of_both_in_one_round_trip(zarr_format: int):
+    store = waiting(await weather(zarr_format))
+    await azarr.open_array(store, "rain")
+    assert asked(store) == ["rain/zarr.json", "rain/.zarray", "rain/.zattrs"]
+    await azarr.open_group(store)
+    assert asked(store) == ["zarr.json", ".zmetadata", ".zgroup", ".zattrs"]
+    await azarr.open(store)
+    assert asked(store) == ["zarr.json", ".zarray", ".zmetadata", ".zgroup", ".zattrs"]
+    await azarr.open(store, mode="r+")
+    assert asked(store) == ["zarr.json", ".zarray", ".zgroup", ".zattrs"]
+
+
+async def test_the_documents_of_a_node_are_asked_for_at_once():
+    documents = await weather(2)
+
+    class Slow(CountingStore):
+        waiting, most = 0, 0
+
+        async def get(self, key: str, byte_range: Any = None) -> Any:
+            self.waiting += 1
+            self.most = max(self.most, self.waiting)
+            try:
+                return await super().get(key, byte_range)
+            finally:
+                self.waiting -= 1
+
+    class Yielding:
+        async def get(self, key: str, byte_range: Any = None) -> Any:
+            await asyncio.sleep(0)
+            return await waiting(documents).get(key, byte_range)
+
+    store = Slow(Yielding())
+    await azarr.open(store)
+    assert store.most == 5
+
+
+async def test_a_node_that_is_not_there():
+    store = waiting({})
+    with pytest.raises(NodeNotFound):
+        await azarr.open(store, "a")
+    assert asked(store) == ["a/zarr.json", "a/.zarray", "a/.zmetadata", "a/.zgroup", "a/.zattrs"]
+    with pytest.raises(NodeNotFound):
+        await azarr.open_array(store, "a")
+    assert asked(store) == ["a/zarr.json", "a/.zarray", "a/.zattrs", "a/.zgroup"]
+    with pytest.raises(NodeNotFound):
+        await azarr.open_group(store, "a", zarr_format=3)
+    assert asked(store) == ["a/zarr.json"]
+
+
+async def test_a_node_of_the_other_kind():
+    store = waiting(await weather(2))
+    with pytest.raises(NotAGroup):
+        await azarr.open_group(store, "rain", zarr_format=2)
+    assert asked(store) == ["rain/.zmetadata", "rain/.zgroup", "rain/.zattrs", "rain/.zarray"]
+    with pytest.raises(NotAnArray):
+        await azarr.open_array(store, "air", zarr_format=2)
+    assert asked(store) == ["air/.zarray", "air/.zattrs", "air/.zgroup"]
+
+
+# Members
+
+
+async def test_a_member_is_of_the_format_of_its_group():
+    store = waiting(await weather(3))
+    group = await azarr.open_group(store, zarr_format=3)
+    asked(store)
+    await group["air/temperature"]
+    assert asked(store) == ["air/temperature/zarr.json"]
+    store = waiting(await weather(2))
+    group = await azarr.open_group(store)
+    asked(store)
+    await group.air.temperature
+    assert asked(store) == [f"air/temperature/{name}" for name in (".zarray", ".zmetadata", ".zgroup", ".zattrs")]
+
+
+async def test_a_node_deep_below_a_reference_is_opened_without_those_above():
+    store = waiting(await weather(3))
+    await azarr.open(store, zarr_format=3).air.temperature
+    assert asked(store) == ["air/temperature/zarr.json"]
+
+
+@pytest.mark.parametrize(("zarr_format", "documents"), [(2, [".zmetadata", ".zgroup", ".zattrs"]), (3, ["zarr.json"])])
+async def test_consolidated_members_are_opened_without_asking_for_anything(zarr_format: int, documents: list[str]):
+    store = waiting(consolidated(await weather(zarr_format)))
+    group = await azarr.open_consolidated(store, zarr_format=zarr_format)
+    assert asked(store) == documents
+    air = await group.air
+    await air.temperature
+    await group["air/temperature"]
+    await group.members()
+    await group.keys()
+    await group.tree()
+    assert [path async for path, _ in group.walk()]
+    assert asked(store) == []
+
+
+async def test_a_reference_below_a_consolidated_group_asks_for_its_metadata_alone():
+    store = waiting(consolidated(await weather(3)))
+    await azarr.open_consolidated(store, zarr_format=3).air.temperature
+    assert asked(store) == ["zarr.json"]
+
+
+class Listed(CountingStore):
+    """It notes what is listed too, as "list a/"."""
+
+    async def list_dir(self, prefix: str) -> Any:
+        self.requests.append((f"list {prefix}/", None))
+        async for name in self.inner.list_dir(prefix):
+            yield name
+
+    async def list(self, prefix: str) -> Any:
+        async for key in self.inner.list(prefix):
+            yield key
+
+
+@pytest.mark.parametrize(("zarr_format", "documents"), [(2, [".zarray", ".zgroup", ".zattrs"]), (3, ["zarr.json"])])
+async def test_members_are_listed_once_and_their_documents_asked_for_together(zarr_format: int, documents: list[str]):
+    store = Listed(waiting(await weather(zarr_format)).inner)
+    group = await azarr.open_group(store, zarr_format=zarr_format)
+    asked(store)
+    await group.members()
+    assert asked(store) == ["list /", *[f"{name}/{document}" for name in ("air", "rain") for document in documents]]
+
+
+# Selecting, reading, describing
+
+
+async def test_what_is_known_is_not_asked_for():
+    store = waiting(await weather(3))
+    array = await azarr.open_array(store, "air/temperature")
+    asked(store)
+    part = array[1:].oindex[[0], [2, 1]]
+    assert (repr(array), array._repr_html_(), part.shape, part.plan(), array.attrs["units"]) is not None
+    assert asked(store) == []
+
+
+async def test_reading_asks_for_each_chunk_once():
+    store = waiting(await weather(3))
+    array = await azarr.open_array(store, "rain")
+    asked(store)
+    await array[...]
+    assert sorted(asked(store)) == ["rain/c/0", "rain/c/1"]
+    await array[3]
+    assert asked(store) == ["rain/c/1"]
+    await array[2:2]
+    assert asked(store) == []
+    await array.vindex[[0, 3, 1, 0]]
+    assert sorted(asked(store)) == ["rain/c/0", "rain/c/1"]
+    assert [block.data.size async for block in array.blocks(ordered=True)] == [2, 2]
+    assert sorted(asked(store)) == ["rain/c/0", "rain/c/1"]
+
+
+async def test_opening_and_reading_in_one_await():
+    store = waiting(await weather(3))
+    assert await azarr.open_group(store, zarr_format=3).rain[0] == 1
+    assert asked(store) == ["rain/zarr.json", "rain/c/0"]
+
+
+async def test_a_whole_shard_is_one_request_and_a_part_of_it_two_of_which_the_index_is_kept():
+    documents: dict[str, bytes] = {}
+    made = await azarr.create_array(documents, shape=(8,), dtype="u1", chunks=(2,), shards=(8,), compressors=None)
+    await made[...].write([1, 2, 3, 4, 5, 6, 7, 8])
+    store = waiting(documents)
+    array = await azarr.open_array(store, zarr_format=3)
+    asked(store)
+    await array[...]
+    assert asked(store) == ["c/0"]
+    array = await azarr.open_array(store, zarr_format=3)
+    asked(store)
+    assert (await array[2:5]).tolist() == [3, 4, 5]
+    assert store.requests == [("c/0", (-68, None)), ("c/0", (2, 6))]
+    store.requests.clear()
+    assert await array[7] == 8
+    assert store.requests == [("c/0", (6, 8))]
+
+
+# Creating
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+async def test_creating_asks_what_stands_there_and_above(zarr_format: int):
+    class Writing(CountingStore):
+        async def set(self, key: str, data: Any) -> None:
+            self.requests.append((f"set {key}", None))
+            await self.inner.set(key, data)
+
+        async def delete(self, key: str) -> None:
+            raise AssertionError("nothing is deleted")
+
+    store = Writing(waiting({}).inner)
+    await azarr.create_array(store, "a", shape=(4,), dtype="u1", zarr_format=zarr_format)
+    made = ["set zarr.json", "set a/zarr.json"] if zarr_format == 3 else ["set .zgroup", "set a/.zarray"]
+    assert asked(store) == ["zarr.json", ".zarray", ".zgroup", ".zattrs", "a/zarr.json", "a/.zarray", "a/.zgroup", *made]
