@@ -78,10 +78,10 @@ class HeldBlocking:
 
 
 class Changing:
-    """A store whose reads block, which calls `change(number)` before each read; reads are numbered from 0, documents left out."""
+    """A store whose reads block, which calls `change(number)` before each read of a chunk; these are numbered from 0."""
 
     def __init__(self, inner: Any, change: Callable[[int], None]) -> None:
-        self.inner, self.change, self.calls = inner, change, 0
+        self.inner, self.change, self.calls, self.lock = inner, change, 0, threading.Lock()
 
     async def get(self, key: str, byte_range: ByteRange | None = None) -> Value | None:
         return await self.inner.get(key, byte_range)
@@ -91,8 +91,9 @@ class Changing:
 
     def call(self, key: str, read: Callable[[], Any]) -> Any:
         if is_chunk(key):
-            self.change(self.calls)
-            self.calls += 1
+            with self.lock:
+                self.change(self.calls)
+                self.calls += 1
         return read()
 
 

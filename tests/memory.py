@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import resource
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,3 +26,15 @@ def measured() -> Iterator[Peak]:
     finally:
         peak.nbytes = tracemalloc.get_traced_memory()[1] - before
         tracemalloc.stop()
+
+
+@contextmanager
+def address_space_of(nbytes: int) -> Iterator[None]:
+    """The system gives this process no more than that, however generous it is otherwise."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = nbytes if hard == resource.RLIM_INFINITY else min(nbytes, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

@@ -21,7 +21,8 @@ chunk_shape 2^40, 4-byte chunk: test_chunk_of_2_to_the_40_is_refused_before_allo
 zstd header claims 1 TiB: test_zstd_header_that_claims_1_tib_is_a_limit_exceeded
 rectilinear run `[1, 2^40]`: test_rectilinear_run_of_2_to_the_40_stays_symbolic,
     test_rectilinear_run_of_2_to_the_40_is_not_expanded_into_blocks,
-    test_rectilinear_run_of_2_to_the_40_is_refused_where_it_would_be_expanded, test_rectilinear_runs_beyond_63_bits_are_refused
+    test_rectilinear_run_of_2_to_the_40_is_refused_where_it_would_be_expanded,
+    test_rectilinear_run_of_2_to_the_40_is_refused_where_memory_is_not_enough, test_rectilinear_runs_beyond_63_bits_are_refused
 vlen-utf8 count 2^32-1: test_vlen_count_is_compared_with_the_chunk_size_first
 800 MB gzip bomb for a 4-byte chunk: test_gzip_bomb_is_stopped_one_byte_after_the_expected_size (of 64 MB)
 consolidated key `../secret`: test_consolidated_key_that_leaves_the_group_is_refused_saying_why
@@ -58,7 +59,7 @@ from azarr.errors import (
     UnknownCodec,
 )
 from documents import WAYS, as_bytes, regular, sharded, v2_array, v2_store, v3_array, v3_store
-from memory import measured
+from memory import address_space_of, measured
 
 SMALL = 4 << 20
 """Bytes: what refusing an absurd document or chunk may take."""
@@ -82,7 +83,7 @@ def says(error: AzarrError, *parts: str) -> bool:
 
 def test_every_test_that_a_row_names_is_here():
     named = re.findall(r"test_\w+", __doc__ or "")
-    assert len(named) == 32
+    assert len(named) == 33
     assert [name for name in named if name not in globals()] == []
 
 
@@ -405,6 +406,14 @@ async def test_rectilinear_run_of_2_to_the_40_is_refused_where_it_would_be_expan
         await array[...]
     assert says(caught.value, f"{HUGE << 5:,}", "Limits.result")
     assert peak.nbytes < SMALL
+
+
+@both_ways
+async def test_rectilinear_run_of_2_to_the_40_is_refused_where_memory_is_not_enough(way: Way):
+    array = await azarr.open_array(way(v3_store(v3_array(shape=[HUGE], chunk_grid=rectilinear([[1, HUGE]])))))
+    with address_space_of(64 << 30), pytest.raises(LimitExceeded) as caught:
+        await array[...]
+    assert says(caught.value, f"{HUGE:,} bytes", "memory")
 
 
 async def test_rectilinear_runs_beyond_63_bits_are_refused():

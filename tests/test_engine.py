@@ -734,48 +734,62 @@ FAR_NEW = packed(*(bytes([100 + 2 * k, 101 + 2 * k]) for k in range(8)), gap=3 <
 SELECTIONS = {"all": slice(None), "most": slice(1, 16), "some": slice(5, 11), "one": slice(4, 5)}
 
 
+VALUES = {OLD: OLD_VALUES, NEW: NEW_VALUES, FAR_OLD: OLD_VALUES, FAR_NEW: list(range(100, 116)), None: [255] * 16}
+
+
+async def replaced_before(number: int, kind: str, objects: dict[str, bytes], new: bytes | None, folder: Path) -> Any:
+    """A store with `objects`, whose shard becomes `new` before the chunk read of that number. `calls` counts these."""
+    if kind == "disk":
+        store = LocalStore(folder / str(number))
+        for key, data in objects.items():
+            await store.set(key, data)
+        return Changing(store, lambda count: replace_file(folder / str(number) / "c/0", new) if count == number else None)
+    versioned = Versioned(objects)
+    return ChangingWaiting(versioned, lambda count: versioned.put("c/0", new) if count == number else None)
+
+
 @pytest.mark.parametrize("selection", SELECTIONS)
 @pytest.mark.parametrize(("old", "new"), [(OLD, NEW), (FAR_OLD, FAR_NEW), (OLD, None)], ids=["near", "far", "deleted"])
 @pytest.mark.parametrize("kind", ["disk", "waiting"])
 async def test_shard_replaced_during_a_read_gives_old_or_new_or_object_changed(
     kind: str, old: bytes, new: bytes | None, selection: str, tmp_path: Path
 ):
-    key, at = (
-        SELECTIONS[selection],
-        {OLD: OLD_VALUES, NEW: NEW_VALUES, FAR_OLD: OLD_VALUES, FAR_NEW: list(range(100, 116)), None: [255] * 16},
-    )
-    for before in range(12):
-        objects = v3_store(SHARDED, {"c/0": old})
-        if kind == "disk":
-            root = tmp_path / str(before)
-            plain = LocalStore(root)
-            for name, data in objects.items():
-                await plain.set(name, data)
-
-            def change(number: int, root: Path = root, before: int = before) -> None:
-                if number == before:
-                    replace_file(root / "c/0", new)
-
-            store: Any = Changing(plain, change)
-        else:
-            versioned = Versioned(objects)
-
-            def change(number: int, versioned: Any = versioned, before: int = before) -> None:
-                if number == before:
-                    versioned.put("c/0", new)
-
-            store = ChangingWaiting(versioned, change)
+    key = SELECTIONS[selection]
+    for number in range(12):
+        store = await replaced_before(number, kind, v3_store(SHARDED, {"c/0": old}), new, tmp_path)
         array = await azarr.open_array(store, zarr_format=3)
         try:
-            found = (await array[key]).tolist()
+            assert (await array[key]).tolist() in (VALUES[old][key], VALUES[new][key])
         except ObjectChanged as error:
             assert error.key == "c/0"  # noqa: PT017  # other outcomes are right too
-        else:
-            assert found in (at[old][key], at[new][key])
-        if store.calls > before:
-            assert (await array[key]).tolist() == at[new][key]
-        else:
+        if store.calls <= number:
             break  # the read was over before
+        assert (await array[key]).tolist() == VALUES[new][key]
+
+
+LARGE = 1 << 19
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+@pytest.mark.parametrize("kind", ["disk", "waiting"])
+async def test_large_shard_that_many_read_is_of_one_version_or_object_changed(kind: str, at_once: int, tmp_path: Path):
+    document = v3_array(shape=[8 * LARGE], chunk_grid=regular(8 * LARGE), codecs=sharded(LARGE), fill_value=255)
+    old, new = (packed(*(bytes([k + add]) * LARGE for k in range(8)), trailer=b"\xdd" * add) for add in (0, 100))
+    context = azarr.Context(requests=at_once, workers=at_once, memory="4 MiB")
+    versions: set[int] = set()
+    for number in range(10):
+        store = await replaced_before(number, kind, v3_store(document, {"c/0": old}), new, tmp_path)
+        array = await azarr.open_array(store, zarr_format=3, context=context)
+        try:
+            found = (await array[...]).reshape(8, LARGE)
+        except ObjectChanged:
+            versions.add(-1)
+        else:
+            (version,) = np.unique(found - np.arange(8, dtype="u1")[:, None]).tolist()  # the same in all inner chunks
+            versions.add(version)
+        if store.calls > number:
+            assert ((await array[...]).reshape(8, LARGE)[:, 0]).tolist() == list(range(100, 108))
+    assert {0, 100} <= versions  # and those between, which changed
 
 
 def replace_file(path: Path, data: bytes | None) -> None:

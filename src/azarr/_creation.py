@@ -63,7 +63,8 @@ def array_metadata(
     if order == "F":
         chain.insert(0, {"name": "transpose", "configuration": {"order": list(range(len(lengths)))[::-1]}})
     if outer is not None:
-        shard = {"chunk_shape": sizes, "codecs": chain, "index_codecs": [_v3_codec("bytes", 8), {"name": "crc32c"}], "index_location": "end"}
+        index = [_v3_codec("bytes", 8), {"name": "crc32c"}]
+        shard = {"chunk_shape": sizes, "codecs": chain, "index_codecs": index, "index_location": "end"}
         chain = [{"name": "sharding_indexed", "configuration": shard}]
     document = {"zarr_format": 3, "node_type": "array", "shape": lengths, "data_type": data_type.spec, "dimension_names": names}
     document |= {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": outer or sizes}}}

@@ -13,7 +13,7 @@ from azarr import metadata as v3
 from azarr import v2
 from azarr._engine.documents import fetch_documents
 from azarr.access import Access
-from azarr.document import JSON, Document, is_object, parse
+from azarr.document import JSON, is_object, parse
 from azarr.errors import InvalidKey, MetadataError, NodeNotFound, NotAGroup, NotAnArray
 from azarr.grid import check_path
 from azarr.metadata import ArrayMetadata, GroupMetadata
@@ -64,20 +64,14 @@ def _names(access: Access, kind: str) -> tuple[str, ...]:
 def member(group: GroupMetadata, path: str, prefix: str, lenient: bool) -> Found | None:
     """The node at `path` by the consolidated metadata of the group at `prefix`; a group below gets its share of them."""
     members = group.consolidated or {}
-    value = members.get(path)
-    key = f"{prefix}{path}/"
-    if value is None and group.zarr_format == 3:
-        return None
-    if value is None:  # v2 has groups without a document
-        found = GroupMetadata(zarr_format=2) if any(name.startswith(f"{path}/") for name in members) else None
-    elif group.zarr_format == 2:
-        found = _from_v2(_object(value, key), key, lenient)
-    else:
-        document = _object(value, f"{key}zarr.json")
-        found = _from_v3({name: item for name, item in document.items() if name != "consolidated_metadata"}, f"{key}zarr.json", lenient)
-    if not isinstance(found, GroupMetadata):
+    documents = members.get(path, {}) if group.zarr_format == 2 else {"zarr.json": members[path]} if path in members else {}
+    found = _described(documents, f"{prefix}{path}/", lenient)
+    if isinstance(found, ArrayMetadata):
         return found
-    return replace(found, consolidated={name[len(path) + 1 :]: item for name, item in members.items() if name.startswith(f"{path}/")})
+    below = {name[len(path) + 1 :]: item for name, item in members.items() if name.startswith(f"{path}/")}
+    if found is None and (not below or group.zarr_format == 3):  # v2 has groups without a document
+        return None
+    return replace(found or GroupMetadata(zarr_format=2), consolidated=below)
 
 
 def may_be_node(path: str) -> bool:
@@ -89,50 +83,35 @@ def may_be_node(path: str) -> bool:
 
 
 def _node(documents: Mapping[str, bytes], prefix: str, lenient: bool) -> Found | None:
-    """The node that the documents describe, v3 before v2; None where there is none."""
-    if "zarr.json" in documents:
-        return _from_v3(parse(documents["zarr.json"], f"{prefix}zarr.json"), f"{prefix}zarr.json", lenient)
-    parsed = {name: parse(data, prefix + name, lenient=lenient) for name, data in documents.items()}
-    found = _from_v2(parsed, prefix, lenient)
-    if ".zmetadata" not in parsed or isinstance(found, ArrayMetadata):
-        return found
-    key = f"{prefix}.zmetadata"
-    with _naming(key):
-        members = dict(v2.consolidated_members(parsed[".zmetadata"]))
-    group = found or _from_v2(members.get("", {}), prefix, lenient) or GroupMetadata(zarr_format=2)
-    members.pop("", None)
-    return replace(group, consolidated=_checked_paths(members, key))
+    names = ["zarr.json"] if "zarr.json" in documents else list(documents)
+    parsed = {name: parse(documents[name], prefix + name, lenient=lenient and name != "zarr.json") for name in names}
+    return _described(parsed, prefix, lenient)
 
 
-def _from_v3(document: Document, key: str, lenient: bool) -> Found:
-    with _naming(key):
-        if document.get("node_type") != "group":
-            return v3.array_from_json(document, lenient=lenient)
-        group = v3.group_from_json(document)
-        return group if group.consolidated is None else replace(group, consolidated=_checked_paths(group.consolidated, key))
-
-
-def _from_v2(documents: Mapping[str, JSON], prefix: str, lenient: bool) -> Found | None:
-    attributes = _object(documents.get(".zattrs", {}), f"{prefix}.zattrs")
-    name = next((name for name in (".zarray", ".zgroup") if name in documents), None)
-    if name is None:
-        return None
-    document = _object(documents[name], prefix + name)
+def _described(documents: Mapping[str, JSON], prefix: str, lenient: bool) -> Found | None:
+    """The node that its documents, by name, describe; None where there is none. Those of consolidated metadata may be anything."""
+    for name, document in documents.items():
+        if not is_object(document):
+            raise MetadataError("the document must be a JSON object", document=prefix + name, field="document", value=document)
+    name = next((name for name in ("zarr.json", ".zarray", ".zgroup") if name in documents), ".zmetadata")
+    found, document, attributes = None, documents.get(name, {}), documents.get(".zattrs", {})
     with _naming(prefix + name):
-        return v2.array_from_json(document, attributes, lenient=lenient) if name == ".zarray" else v2.group_from_json(document, attributes)
-
-
-def _object(value: JSON, key: str) -> Document:
-    if not is_object(value):
-        raise MetadataError("the document must be a JSON object", document=key, field="document", value=value)
-    return value
-
-
-def _checked_paths(members: Mapping[str, JSON], key: str) -> Mapping[str, JSON]:
-    for path in members:
+        if name == ".zarray":
+            return v2.array_from_json(document, attributes, lenient=lenient)
+        if name == "zarr.json" and document.get("node_type") != "group":
+            return v3.array_from_json(document, lenient=lenient)
+        if name != ".zmetadata":
+            found = v3.group_from_json(document) if name == "zarr.json" else v2.group_from_json(document, attributes)
+    if ".zmetadata" in documents:
+        with _naming(prefix + ".zmetadata"):
+            members = dict(v2.consolidated_members(documents[".zmetadata"]))
+        root = {name: value for name, value in members.pop("", {}).items() if name != ".zarray"}
+        found = replace(found or _described(root, prefix, lenient) or GroupMetadata(zarr_format=2), consolidated=members)
+    for path in found.consolidated or {} if isinstance(found, GroupMetadata) else {}:
         if not may_be_node(path):
+            key = prefix + ("zarr.json" if name == "zarr.json" else ".zmetadata")
             raise MetadataError("a member's path stays below its group", document=key, field="consolidated_metadata", value=path)
-    return members
+    return found
 
 
 @contextmanager

@@ -66,14 +66,14 @@ def _ref(
         consolidated = False  # it may be stale, so it is not trusted for writing
     access, root = Access(store_from(source), context or Context(), mode, zarr_format, consolidated, lenient), check_path(path)
 
-    async def open_node(path: str, kind: str) -> Array | Group:
+    async def open_node(path: str) -> Array | Group:
         if consolidated and path != root:
-            group = await open_node(root, "group")
+            group = await open_node(root)
             assert isinstance(group, Group)
             return await group[path[len(root) :]].open()
-        return make_node(await find(access, path, kind), access, path)
+        return make_node(await find(access, path, kind if path == root else "node"), access, path)
 
-    return Ref(open_node, root, kind, repr(access.store))
+    return Ref(open_node, root, repr(access.store))
 
 
 async def create_group(

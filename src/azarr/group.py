@@ -72,11 +72,11 @@ class Group:
 
     def __getitem__(self, path: str) -> Ref:
         """A reference to a member, or to a node further below; nothing is asked for until it is awaited."""
-        return Ref(self._open, check_path(self._prefix + path), "node", repr(self.store))
+        return Ref(self._open, check_path(self._prefix + path), repr(self.store))
 
-    async def _open(self, path: str, kind: str) -> Array | Group:
+    async def _open(self, path: str) -> Array | Group:
         if self.metadata.consolidated is None:
-            return make_node(await _nodes.find(self.access, path, kind), self.access, path)
+            return make_node(await _nodes.find(self.access, path, "node"), self.access, path)
         found = _nodes.member(self.metadata, path[len(self._prefix) :], self._prefix, self.access.lenient)
         if found is None:
             raise NodeNotFound(repr(self.store), path, "it in the consolidated metadata; consolidated=False looks into the store")

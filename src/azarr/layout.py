@@ -96,4 +96,5 @@ def compile_layout(metadata: ArrayMetadata, where: str, *, limits: Limits = DEFA
         permutation = tuple(permutation[axis] for axis in codec.permutation(metadata.ndim))
     sizes = pipeline.serializer.chunk_shape
     inner = Grid.regular(metadata.shape, tuple(sizes[permutation.index(axis)] for axis in range(metadata.ndim)))
-    return replace(layout, inner=inner, permutation=permutation, plain=permutation == layout.permutation, read_nbytes=layout.chunk_nbytes(inner))
+    plain, nbytes = permutation == layout.permutation, layout.chunk_nbytes(inner)
+    return replace(layout, inner=inner, permutation=permutation, plain=plain, read_nbytes=nbytes)

@@ -14,25 +14,25 @@ from azarr.array import Array, Selectable, Selection, refuse
 from azarr.errors import NotAnArray
 from azarr.grid import check_path
 
-Open = Callable[[str, str], Awaitable[Any]]
-"""Opens the node at a path; the second argument is the kind that must be there: "array", "group" or "node"."""
+Open = Callable[[str], Awaitable[Any]]
+"""Opens the node at a path."""
 
 
 class Ref(Selectable["PendingSelection"]):
     """A node that will be opened each time it is awaited: `await ref` gives the `Array` or `Group`."""
 
-    __slots__ = ("_kind", "_open", "_path", "_where")
+    __slots__ = ("_open", "_path", "_where")
     _shown = "ref[...]"
 
-    def __init__(self, open_node: Open, path: str, kind: str, where: str) -> None:
-        self._open, self._path, self._kind, self._where = open_node, path, kind, where
+    def __init__(self, open_node: Open, path: str, where: str) -> None:
+        self._open, self._path, self._where = open_node, path, where
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self.open().__await__()
 
     async def open(self) -> Any:
         """The node: an `Array` or a `Group`. Errors: `NodeNotFound`, `MetadataError`, `StoreError`."""
-        node = await self._open(self._path, self._kind)
+        node = await self._open(self._path)
         if isinstance(node, Array):
             node.layout  # noqa: B018  # made here, so that a codec nobody knows is an error of opening
         return node
@@ -42,7 +42,7 @@ class Ref(Selectable["PendingSelection"]):
 
     def __getitem__(self, key: Any) -> Any:
         """A deeper reference for a path; for anything else a selection of the array that stands here."""
-        return Ref(self._open, check_path(f"{self._path}/{key}"), "node", self._where) if isinstance(key, str) else super().__getitem__(key)
+        return Ref(self._open, check_path(f"{self._path}/{key}"), self._where) if isinstance(key, str) else super().__getitem__(key)
 
     def __getattr__(self, name: str) -> Ref:
         if name.startswith("_"):

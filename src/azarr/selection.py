@@ -71,6 +71,7 @@ class Region:
 
 
 def backward(selected: Selected) -> TypeGuard[range]:
+    """Whether this is a range with a negative step."""
     return isinstance(selected, range) and selected.step < 0
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from azarr import metadata
 from azarr.document import Document
 from azarr.dtypes import DataType
 from azarr.errors import LegacyWarning, MetadataError, UnknownDataType
@@ -142,6 +143,16 @@ def test_a_broken_array_document_names_the_field_and_the_value(changes: Document
     with pytest.raises(MetadataError) as caught:
         array_from_json(array(**changes))
     assert str(caught.value) == f"metadata: {reason}"
+
+
+def test_documents_that_spell_a_part_alike_share_it_and_what_is_kept_of_them_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    first, second = array_from_json(array(shape=[2, 3])), array_from_json(array(shape=[4, 5]))
+    assert first.codecs is second.codecs
+    assert (first.shape, second.shape) == ((2, 3), (4, 5))
+    monkeypatch.setattr(metadata, "MOST_COMMON", 1)
+    other = array_from_json(array(codecs=["bytes", "gzip"], data_type="uint8", fill_value=1))
+    assert [codec.name for codec in other.codecs] == ["bytes", "gzip"]
+    assert len(metadata._common) == 1
 
 
 def test_an_unknown_data_type_says_so():

@@ -14,7 +14,7 @@ from azarr._engine.waiting import budget_of, read_waiting
 from azarr._platform import cores
 from azarr.context import Context
 from azarr.dtypes import NumPyDType
-from azarr.errors import SelectionError
+from azarr.errors import LimitExceeded, SelectionError
 from azarr.grid import RegularAxis
 from azarr.plan import Job, Plan, jobs, parts
 from azarr.selection import Region
@@ -101,9 +101,12 @@ def _count(region: Region, grid: Any) -> int:
 
 def _result(region: Region, dtype: NumPyDType, context: Context, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
     if out is None:
-        if region.size * dtype.itemsize > context.limits.result:
-            context.limits.check("result", region.size * dtype.itemsize, f"a result of shape {region.shape}")
-        return np.empty(region.shape, dtype)
+        if (nbytes := region.size * dtype.itemsize) > context.limits.result:
+            context.limits.check("result", nbytes, f"a result of shape {region.shape}")
+        try:
+            return np.empty(region.shape, dtype)
+        except MemoryError as error:
+            raise LimitExceeded(f"a result of shape {region.shape} would take {nbytes:,} bytes, more than there is memory") from error
     shape = region.shape + dtype.shape
     if out.shape != shape or out.dtype != dtype.base or not out.flags.writeable:
         raise SelectionError(f"out must be writable, of shape {shape} and dtype {dtype.base}; it is {out.shape}, {out.dtype}")
