@@ -20,7 +20,7 @@ from azarr.plan import Job, Plan, jobs, parts
 from azarr.selection import Region
 from azarr.stores.base import is_blocking
 
-JOB_BYTES = 1 << 20
+JOB_BYTES = 4 << 20
 """Decoded bytes that a worker takes at a time: enough that taking costs nothing, few enough that workers end together."""
 SHARD_JOB_BYTES = 16 << 20
 """The same for stores on the network, where one request should bring much of a shard."""
