@@ -4,8 +4,7 @@ Format not given: the documents of v3 and v2 are asked for together, in one roun
 of that format. Consolidated metadata: none.
 """
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -94,30 +93,24 @@ def _described(documents: Mapping[str, JSON], prefix: str, lenient: bool) -> Fou
         if not is_object(document):
             raise MetadataError("the document must be a JSON object", document=prefix + name, field="document", value=document)
     name = next((name for name in ("zarr.json", ".zarray", ".zgroup") if name in documents), ".zmetadata")
-    found, document, attributes = None, documents.get(name, {}), documents.get(".zattrs", {})
-    with _naming(prefix + name):
+    key, document, attributes = prefix + name, documents.get(name, {}), documents.get(".zattrs", {})
+    found: GroupMetadata | None = None
+    try:
         if name == ".zarray":
             return v2.array_from_json(document, attributes, lenient=lenient)
         if name == "zarr.json" and document.get("node_type") != "group":
             return v3.array_from_json(document, lenient=lenient)
         if name != ".zmetadata":
             found = v3.group_from_json(document) if name == "zarr.json" else v2.group_from_json(document, attributes)
-    if ".zmetadata" in documents:
-        with _naming(prefix + ".zmetadata"):
+        if ".zmetadata" in documents:
+            key = prefix + ".zmetadata"
             members = dict(v2.consolidated_members(documents[".zmetadata"]))
-        root = {name: value for name, value in members.pop("", {}).items() if name != ".zarray"}
-        found = replace(found or _described(root, prefix, lenient) or GroupMetadata(zarr_format=2), consolidated=members)
-    for path in found.consolidated or {} if isinstance(found, GroupMetadata) else {}:
-        if not may_be_node(path):
-            key = prefix + ("zarr.json" if name == "zarr.json" else ".zmetadata")
-            raise MetadataError("a member's path stays below its group", document=key, field="consolidated_metadata", value=path)
-    return found
-
-
-@contextmanager
-def _naming(key: str) -> Generator[None, None, None]:
-    """Errors of a document name it."""
-    try:
-        yield
+            root = _described({name: value for name, value in members.pop("", {}).items() if name != ".zarray"}, prefix, lenient)
+            assert not isinstance(root, ArrayMetadata)
+            found = replace(found or root or GroupMetadata(zarr_format=2), consolidated=members)
+        for path in (found.consolidated or ()) if found else ():
+            if not may_be_node(path):
+                raise MetadataError("a member's path stays below its group", field="consolidated_metadata", value=path)
     except MetadataError as error:
         raise error.within(key) from error.__cause__
+    return found

@@ -43,16 +43,20 @@ def parse(data: bytes | bytearray | memoryview, key: str, *, lenient: bool = Fal
     bare: list[JSON] = []
     try:
         text = str(data, "utf-8")
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=float if lenient else partial(_keep, bare))
+        value = json.loads(text, parse_constant=float if lenient else partial(_keep, bare))
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()
+        strings = _strings(value)
+        if 2 * strings != text.count('"') or "\\" in text:  # of a key that stood twice, one is left in `value`
+            json.loads(text, object_pairs_hook=_unique)
     except MetadataError as error:
         raise error.within(key) from None
     except (RecursionError, ValueError) as error:
         raise MetadataError(REASONS.get(type(error), f"not valid JSON ({error})"), document=key) from error
     if not is_object(value):
         raise MetadataError("the document must be a JSON object", document=key, field="document", value=type(value).__name__)
-    _check_depth(value, key)
+    if strings < 0:
+        _check_depth(value, key)
     if bare:
         reason = "the bare token is not JSON; lenient=True accepts it in Zarr v2"
         raise MetadataError(reason, document=key, field=_place(value, bare[0]), value=bare[0][0])
@@ -98,16 +102,28 @@ def one_of(value: JSON, field: str, *allowed: JSON) -> Any:
     return value
 
 
-def _check_depth(document: Document, key: str) -> None:
-    """Refuse nesting above `MAX_DEPTH`; attributes have `MAX_ATTRIBUTE_DEPTH` of their own."""
-    level: list[Any] = [document]
-    for _ in range(MAX_DEPTH):  # nearly every document ends here
+def _strings(value: JSON) -> int:
+    """How many strings, keys among them, `value` holds, if it is not nested above `MAX_DEPTH`; else -1."""
+    count = 0
+    level: list[Document | list[Any]] = [[value]]
+    for _ in range(MAX_DEPTH):
         children: list[Any] = []
         for node in level:
-            children.extend(node.values() if is_object(node) else node)
-        level = [child for child in children if isinstance(child, _NESTS)]
+            if isinstance(node, dict):
+                count += len(node)
+                children.extend(node.values())
+            else:
+                children.extend(node)
+        kinds = list(map(type, children))
+        count += kinds.count(str)
+        level = [child for child, kind in zip(children, kinds, strict=True) if kind in _NESTS]
         if not level:
-            return
+            return count
+    return -1
+
+
+def _check_depth(document: Document, key: str) -> None:
+    """Refuse nesting above `MAX_DEPTH`; attributes have `MAX_ATTRIBUTE_DEPTH` of their own."""
     waiting: list[tuple[JSON, int, int]] = [(document, 1, MAX_ATTRIBUTE_DEPTH if key.endswith(".zattrs") else MAX_DEPTH)]
     while waiting:
         node, depth, most = waiting.pop()

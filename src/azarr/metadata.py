@@ -3,11 +3,12 @@
 Documents of v2 become the same data in `v2`. Fields that azarr does not know, but may ignore, are kept.
 """
 
+import marshal
 import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from azarr import dtypes, fill_values
 from azarr.document import JSON, Document, integers, is_list, is_object, named, one_of
@@ -20,9 +21,8 @@ MAX_NDIM = 64  # NumPy's own bound
 NAME = r"[a-z][a-z0-9\-_.]*|(https?|urn):.*"  # the spec: "^[a-z][a-z0-9-_.]+$"; URIs are tolerated for old data
 COMMON = ("zarr_format", "node_type", "attributes")
 MANDATORY = ("shape", "data_type", "chunk_grid", "chunk_key_encoding", "fill_value", "codecs")
-
-
-MOST_COMMON = 256
+MOST_KNOWN, LONGEST_KNOWN = 256, 4096  # documents, and bytes of one
+Names: TypeAlias = tuple[str | None, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class ArrayMetadata:
     fill: Fill = field(compare=False)
     codecs: tuple[CodecSpec, ...]
     attributes: Mapping[str, Any]
-    dimension_names: tuple[str | None, ...] | None
+    dimension_names: Names
     zarr_format: int = 3
     order: str = "C"
 
@@ -75,31 +75,30 @@ class GroupMetadata:
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-_common: dict[str, tuple[DataType, KeyEncoding, tuple[CodecSpec, ...]]] = {}
-"""What documents had in common, by how they spell it: the arrays of a group differ in little but shape and name."""
+_known: dict[bytes, tuple[tuple[int, ...], DataType, Grid, KeyEncoding, Fill, tuple[CodecSpec, ...], Names]] = {}
+"""What documents say apart from their attributes, by how they spell it: many arrays of a group are alike."""
 
 
 def array_from_json(document: Document, *, lenient: bool = False) -> ArrayMetadata:
     """The array that a v3 document describes. `lenient` accepts fill values such as `1.0` for an integer type."""
-    attributes, _ = _checked(document, "array", (*MANDATORY, "storage_transformers", "dimension_names"))
-    if absent := [name for name in MANDATORY if name not in document]:
-        raise MetadataError("the field is mandatory", field=absent[0], value="absent")
-    if transformers := document.get("storage_transformers"):
-        raise MetadataError("azarr knows no storage transformer", field="storage_transformers", value=transformers)
-    shape = integers(document["shape"], "shape", least=0)
-    names = document.get("dimension_names")
-    if names is not None and not (is_list(names) and len(names) == len(shape) and all(isinstance(name, str | None) for name in names)):
-        raise MetadataError(f"a list of {len(shape)} strings or nulls is needed", field="dimension_names", value=names)
-    spelled = repr((document["data_type"], document["chunk_key_encoding"], document["codecs"]))
-    if (common := _common.get(spelled)) is None:
-        dtype, encoding = dtypes.from_json(document["data_type"]), KeyEncoding.from_json(document["chunk_key_encoding"])
-        common = dtype, encoding, codecs_from_json(document["codecs"], "codecs")
-        if len(_common) >= MOST_COMMON:
-            _common.clear()
-        _common[spelled] = common
-    dtype, encoding, codecs = common
-    grid, fill = grid_from_json(document["chunk_grid"], shape), fill_values.from_json(document["fill_value"], dtype, lenient=lenient)
-    return ArrayMetadata(document, shape, dtype, grid, encoding, fill, codecs, attributes, None if names is None else tuple(names))
+    attributes = _attributes(document)
+    spelled = marshal.dumps((lenient, {**document, "attributes": None}), 2)  # 2: equal values have equal bytes
+    if (known := _known.get(spelled)) is None:
+        _checked(document, "array", (*MANDATORY, "storage_transformers", "dimension_names"))
+        if absent := [name for name in MANDATORY if name not in document]:
+            raise MetadataError("the field is mandatory", field=absent[0], value="absent")
+        if transformers := document.get("storage_transformers"):
+            raise MetadataError("azarr knows no storage transformer", field="storage_transformers", value=transformers)
+        shape, dtype = integers(document["shape"], "shape", least=0), dtypes.from_json(document["data_type"])
+        encoding, codecs = KeyEncoding.from_json(document["chunk_key_encoding"]), codecs_from_json(document["codecs"], "codecs")
+        grid, fill = grid_from_json(document["chunk_grid"], shape), fill_values.from_json(document["fill_value"], dtype, lenient=lenient)
+        known = shape, dtype, grid, encoding, fill, codecs, _names(document.get("dimension_names"), len(shape))
+        if len(_known) >= MOST_KNOWN:
+            _known.clear()
+        if len(spelled) <= LONGEST_KNOWN:
+            _known[spelled] = known
+    shape, dtype, grid, encoding, fill, codecs, names = known
+    return ArrayMetadata(document, shape, dtype, grid, encoding, fill, codecs, attributes, names)
 
 
 def array_to_json(metadata: ArrayMetadata) -> Document:
@@ -110,7 +109,7 @@ def array_to_json(metadata: ArrayMetadata) -> Document:
 
 def group_from_json(document: Document) -> GroupMetadata:
     """The group that a v3 document describes. Consolidated metadata are not in the spec; zarr-python also wrote null, which means none."""
-    attributes, extra = _checked(document, "group", ("consolidated_metadata",))
+    attributes, extra = _attributes(document), _checked(document, "group", ("consolidated_metadata",))
     inline = document.get("consolidated_metadata")
     if inline is None:
         return GroupMetadata(attributes, extra=extra)
@@ -139,18 +138,29 @@ def _codec(item: JSON, where: str) -> CodecSpec:
     return CodecSpec(name, configuration, one_of(required, f"{where}.must_understand", True, False))
 
 
-def _checked(document: Document, node_type: str, fields: tuple[str, ...]) -> tuple[Document, Document]:
-    """Attributes, and unknown fields. The spec: these must fail, unless they are objects with `"must_understand": false`."""
+def _attributes(document: Document) -> Document:
+    if not is_object(attributes := document.get("attributes", {})):
+        raise MetadataError("attributes are an object", field="attributes", value=attributes)
+    return attributes
+
+
+def _names(value: JSON, ndim: int) -> Names:
+    if value is None:
+        return None
+    if not is_list(value) or len(value) != ndim or not all(isinstance(name, str | None) for name in value):
+        raise MetadataError(f"a list of {ndim} strings or nulls is needed", field="dimension_names", value=value)
+    return tuple(value)
+
+
+def _checked(document: Document, node_type: str, fields: tuple[str, ...]) -> Document:
+    """The unknown fields. The spec: these must fail, unless they are objects with `"must_understand": false`."""
     one_of(document.get("zarr_format"), "zarr_format", 3)
     one_of(document.get("node_type"), "node_type", node_type)
-    attributes = document.get("attributes", {})
-    if not is_object(attributes):
-        raise MetadataError("attributes are an object", field="attributes", value=attributes)
     extra = {name: value for name, value in document.items() if name not in COMMON and name not in fields}
     for name, value in extra.items():
         if not is_object(value) or value.get("must_understand") is not False:
             raise MetadataError("azarr does not know this field, and it must be understood", field=name, value=value)
-    return attributes, extra
+    return extra
 
 
 def without_unknown(metadata: ArrayMetadata, known: frozenset[str], where: str) -> ArrayMetadata:

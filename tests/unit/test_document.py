@@ -191,5 +191,35 @@ def test_duplicate_keys_are_found_among_very_many():
         parse(f'{{{pairs},"12345":1}}'.encode(), ".zattrs")
 
 
+NAMES = st.text(max_size=3) | st.sampled_from(["a", '"', "\\", ":", "NaN"])
+TREES = st.recursive(
+    st.none() | st.integers(0, 9) | NAMES,
+    lambda below: st.lists(below, max_size=3) | st.lists(st.tuples(NAMES, below), max_size=3).map(tuple),
+    max_leaves=12,
+)
+
+
+def _text(tree: Any) -> str:
+    """JSON of `tree`, whose tuples of pairs are objects, with keys that may stand twice."""
+    if isinstance(tree, tuple):
+        return f"{{{', '.join(f'{json.dumps(name)}: {_text(value)}' for name, value in tree)}}}"
+    return f"[{', '.join(map(_text, tree))}]" if isinstance(tree, list) else json.dumps(tree)
+
+
+def _has_twins(tree: Any) -> bool:
+    below = [value for _, value in tree] if isinstance(tree, tuple) else tree if isinstance(tree, list) else []
+    return (isinstance(tree, tuple) and len({name for name, _ in tree}) < len(tree)) or any(map(_has_twins, below))
+
+
+@given(tree=TREES)
+def test_a_key_that_stands_twice_is_found_anywhere(tree: Any):
+    text = _text((("attributes", tree),))
+    if _has_twins(tree):
+        with pytest.raises(MetadataError, match="each key may stand once in an object"):
+            parse(text.encode(), ".zattrs")
+    else:
+        assert parse(text.encode(), ".zattrs") == json.loads(text)
+
+
 def test_the_standard_parser_would_have_taken_the_last_of_two():
     assert json.loads('{"shape": [1], "shape": [2]}') == {"shape": [2]}

@@ -145,14 +145,29 @@ def test_a_broken_array_document_names_the_field_and_the_value(changes: Document
     assert str(caught.value) == f"metadata: {reason}"
 
 
-def test_documents_that_spell_a_part_alike_share_it_and_what_is_kept_of_them_is_bounded(monkeypatch: pytest.MonkeyPatch):
-    first, second = array_from_json(array(shape=[2, 3])), array_from_json(array(shape=[4, 5]))
+def test_documents_that_differ_in_attributes_alone_share_the_rest_and_what_is_kept_of_them_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    first, second = array_from_json(array(attributes={"units": "K"})), array_from_json(array(attributes={"units": "m"}))
     assert first.codecs is second.codecs
-    assert (first.shape, second.shape) == ((2, 3), (4, 5))
-    monkeypatch.setattr(metadata, "MOST_COMMON", 1)
+    assert (first.attributes, second.attributes) == ({"units": "K"}, {"units": "m"})
+    assert first.document["attributes"] == {"units": "K"}
+    monkeypatch.setattr(metadata, "MOST_KNOWN", 1)
     other = array_from_json(array(codecs=["bytes", "gzip"], data_type="uint8", fill_value=1))
     assert [codec.name for codec in other.codecs] == ["bytes", "gzip"]
-    assert len(metadata._common) == 1
+    assert len(metadata._known) == 1
+    monkeypatch.setattr(metadata, "LONGEST_KNOWN", 10)
+    assert array_from_json(array(data_type="int8", fill_value=1)).dtype.name == "int8"
+    assert len(metadata._known) == 0
+
+
+@pytest.mark.parametrize(("strict", "lenient"), [(1, 1.0), (0, False), (0.0, -0.0), (2, 2.0)])
+def test_documents_whose_values_are_equal_in_python_alone_are_not_taken_for_alike(strict: Any, lenient: Any):
+    data_type = "float32" if isinstance(strict, float) else "int32"
+    assert array_from_json(array(data_type=data_type, fill_value=strict)).fill.tobytes() == np.array(strict, data_type).tobytes()
+    if data_type == "float32":
+        assert array_from_json(array(data_type=data_type, fill_value=lenient)).fill.tobytes() == np.array(lenient, data_type).tobytes()
+    else:
+        with pytest.raises(MetadataError, match="a fill value of int32 is an integer"):
+            array_from_json(array(data_type=data_type, fill_value=lenient))
 
 
 def test_an_unknown_data_type_says_so():
