@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from azarr import _display, selection
-from azarr._engine import Block, IndexCache, Target, read, stream, write
+from azarr._engine import Block, Target, read, stream, write
 from azarr._engine.reading import plan
 from azarr.access import Access
 from azarr.context import bytes_of
@@ -88,25 +88,31 @@ class Indexer(Generic[Selected]):
 class Array(Selectable["Selection"]):
     """A chunked n-dimensional array in a store. `await array[5:]` reads; `array[5:]` alone asks for nothing."""
 
-    __slots__ = ("_indexes", "_layout", "_prefix", "access", "document", "metadata", "path", "store")
+    __slots__ = ("_prefix", "_target", "access", "document", "metadata", "path", "store")
     _shown = "array[...]"
 
     def __init__(self, metadata: ArrayMetadata, access: Access, path: str) -> None:
         self.metadata, self.access, self.store, self.path = metadata, access, access.store, path
-        self._prefix, self._indexes = f"{path}/" if path else "", IndexCache()
-        self._layout: Layout | None = None
+        self._prefix = f"{path}/" if path else ""
+        self._target: Target | None = None
         self.document = self._prefix + ("zarr.json" if metadata.zarr_format == 3 else ".zarray")
 
     @property
-    def layout(self) -> Layout:
-        """What the metadata mean for the chunks; made at first use. Errors: `UnknownCodec`, `MetadataError`, `LimitExceeded`."""
-        if self._layout is None:
+    def target(self) -> Target:
+        """Where chunks come from, for the engine; made at first use. Errors: `UnknownCodec`, `MetadataError`, `LimitExceeded`."""
+        if self._target is None:
             try:
                 where = f"{self.document} of {self.store!r}"
-                self._layout = compile_layout(self.metadata, where, limits=self.access.context.limits, lenient=self.access.lenient)
+                layout = compile_layout(self.metadata, where, limits=self.access.context.limits, lenient=self.access.lenient)
             except MetadataError as error:
                 raise error.within(self.document) from error.__cause__
-        return self._layout
+            self._target = Target(layout, self.store, self._prefix)
+        return self._target
+
+    @property
+    def layout(self) -> Layout:
+        """What the metadata mean for the chunks. Errors: as for `target`."""
+        return self.target.layout
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -177,11 +183,6 @@ class Array(Selectable["Selection"]):
     @property
     def zarr_format(self) -> int:
         return self.metadata.zarr_format
-
-    @property
-    def target(self) -> Target:
-        """Where chunks come from, for the engine."""
-        return Target(self.layout, self.store, self._prefix, self._indexes)
 
     def _then(self, select: Callable[[Selection], Selection]) -> Selection:
         return select(Selection(self, selection.whole(self.shape)))

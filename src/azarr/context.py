@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from azarr.limits import DEFAULT_LIMITS, Limits
 
@@ -31,6 +32,7 @@ class Context:
         return bytes_of(self.memory)
 
 
+@cache
 def bytes_of(size: int | str) -> int:
     """Bytes that `size` means: an integer, or text such as "256 MiB"."""
     if not isinstance(size, str):

@@ -37,6 +37,8 @@ class Layout:
     """The chain of every chunk, where all have one shape."""
     plain: bool
     """Whether axes inside a shard are in the array's order."""
+    even: bool = False
+    """Whether all chunks have one shape, several rows of it and a fixed size in bytes, and are objects of the store."""
     read_nbytes: int = 1
     """Decoded bytes of one chunk (inner chunk); of the largest, where they differ."""
 
@@ -68,11 +70,6 @@ class Layout:
         """An inner chunk with its axes in the array's order: a view."""
         return array if self.plain else array.transpose(np.argsort(self.permutation))
 
-    @property
-    def even(self) -> bool:
-        """Whether all chunks have one shape and a fixed size in bytes, and are objects of the store."""
-        return self.only is not None and self.inner is None and self.metadata.dtype.fixed and self.only.chunk.nbytes > 0
-
     def chunk_nbytes(self, grid: Grid) -> int:
         """Decoded bytes of the largest chunk of `grid`."""
         sizes = [axis.chunk if isinstance(axis, RegularAxis) else max(size for size, _ in axis.runs) for axis in grid.axes]
@@ -91,7 +88,8 @@ def compile_layout(metadata: ArrayMetadata, where: str, *, limits: Limits = DEFA
     layout = replace(layout, only=None if metadata.grid.chunks is None else pipeline, read_nbytes=layout.chunk_nbytes(metadata.grid))
     transposes = [codec for codec in pipeline.filters if isinstance(codec, Transpose)]
     if not isinstance(pipeline.serializer, Sharding) or pipeline.wrappers or len(transposes) < len(pipeline.filters):
-        return layout
+        several = math.prod(pipeline.chunk.shape[:-1]) > 1 and pipeline.chunk.nbytes > 0
+        return replace(layout, even=several and layout.only is not None and metadata.dtype.fixed)
     for codec in transposes:
         permutation = tuple(permutation[axis] for axis in codec.permutation(metadata.ndim))
     sizes = pipeline.serializer.chunk_shape

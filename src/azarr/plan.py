@@ -32,15 +32,20 @@ class Part(NamedTuple):
     inner: Any
     outer: Any
     whole: bool
+    chunks: int = 1
 
 
 class Piece(NamedTuple):
-    """What a region takes of one chunk: `result[outer] = chunk[inner]`. `whole`: all of it."""
+    """What a region takes of one chunk: `result[outer] = chunk[inner]`. `whole`: all of it.
+
+    Of several `chunks`, which follow each other along the last axis, `coords` is the first, and `outer` is for all.
+    """
 
     coords: tuple[int, ...]
     inner: Index
     outer: Index
     whole: bool
+    chunks: int = 1
 
 
 class Job(NamedTuple):
@@ -104,8 +109,16 @@ def parts(selected: Selected, axis: Axis) -> Iterator[Part]:
         position = end
 
 
-def jobs(region: Region, grid: Grid, inner: Grid | None, *, pieces_per_job: int, pieces_per_shard_job: int) -> Iterator[Job]:
-    """The work of reading `region`, which runs forward: over chunks, or with `inner` over inner chunks grouped by shard."""
+def touched(selected: range | Indices, axis: Axis) -> int:
+    """The most chunks of `axis` that `selected`, which is not empty and sorted either way, can be in."""
+    return min(len(selected), abs(axis.locate(int(selected[-1])) - axis.locate(int(selected[0]))) + 1)
+
+
+def jobs(region: Region, grid: Grid, inner: Grid | None, *, pieces_per_job: int, pieces_per_shard_job: int, row: int = 1) -> Iterator[Job]:
+    """The work of reading `region`, which runs forward: over chunks, or with `inner` over inner chunks grouped by shard.
+
+    Up to `row` chunks that follow each other along the last axis, and are whole along it, make one piece (not of shards, not of points).
+    """
     if not region.size:
         return
     if inner is not None:
@@ -113,6 +126,8 @@ def jobs(region: Region, grid: Grid, inner: Grid | None, *, pieces_per_job: int,
         yield from shard_jobs(region, grid, inner, pieces_per_shard_job)
     else:
         makers = [partial(parts, selected, axis) for selected, axis in zip(region.axes, grid.axes, strict=True)]
+        if row > 1:
+            makers[-1] = partial(_rows, makers[-1], row)
         stream = _point_pieces(region, grid) if region.points else map(_piece_maker(region), _product(makers))
         yield from map(Job, _batches(stream, pieces_per_job))
 
@@ -122,9 +137,23 @@ def _batches(stream: Iterator[Piece], most: int) -> Iterator[list[Piece]]:
         yield batch
 
 
+def _rows(make: Callable[[], Iterator[Part]], most: int) -> Iterator[Part]:
+    """The same parts, those that are whole and follow each other as one."""
+    row = next(stream := make())
+    for part in stream:
+        if row.whole and part.whole and row.chunks < most:
+            row = Part(row.chunk, row.inner, slice(row.outer.start, part.outer.stop), True, row.chunks + 1)
+        else:
+            yield row
+            row = part
+    yield row
+
+
 def _piece(combined: tuple[Part, ...]) -> Piece:
-    coords, inner, outer, whole = zip(*combined, strict=True) if combined else ((), (), (), ())
-    return Piece(coords, inner, outer, all(whole))
+    if not combined:
+        return Piece((), (), (), True)
+    coords, inner, outer, whole, chunks = zip(*combined, strict=True)
+    return Piece(coords, inner, outer, all(whole), chunks[-1])
 
 
 def _piece_without(combined: tuple[Part, ...]) -> Piece:
@@ -142,10 +171,9 @@ def _product(makers: list[Callable[[], Iterator[Any]]]) -> Iterator[tuple[Any, .
     if len(makers) < 2:  # the first axis is consumed as it goes
         yield from zip(*[make() for make in makers], strict=True) if makers else [()]
         return
-    kept = list(itertools.islice(makers[-1](), KEPT_PARTS + 1))
+    kept = list(itertools.islice(zip(makers[-1]()), KEPT_PARTS + 1))
     for head in _product(makers[:-1]):
-        for part in kept if len(kept) <= KEPT_PARTS else makers[-1]():
-            yield (*head, part)
+        yield from map(head.__add__, kept if len(kept) <= KEPT_PARTS else zip(makers[-1]()))
 
 
 def _shard_jobs(region: Region, grid: Grid, inner: Grid, most: int) -> Iterator[Job]:
@@ -237,7 +265,7 @@ def cuts(region: Region, grid: Grid) -> list[list[slice]]:
 
 def _cuts(selected: range | Indices, axis: Axis) -> list[slice]:
     """An index array is cut where its chunk changes, whatever its order."""
-    if (count := min(len(selected), abs(axis.locate(int(selected[-1])) - axis.locate(int(selected[0]))) + 1)) > MAX_CUTS:
+    if (count := touched(selected, axis)) > MAX_CUTS:
         raise LimitExceeded(f"{count:,} blocks along one axis; {MAX_CUTS:,} are allowed; stream a part of it")
     if isinstance(selected, np.ndarray):
         bounds = [*np.flatnonzero(np.diff(_locate_many(axis, selected), prepend=-1)).tolist(), len(selected)]

@@ -41,6 +41,11 @@ class Region:
     def size(self) -> int:
         return math.prod(self.shape)
 
+    @property
+    def sliced(self) -> bool:
+        """Whether there are no index arrays, so that of every chunk a slice is taken."""
+        return not any(isinstance(axis, np.ndarray) for axis in self.axes)
+
     def along(self, entry: int | range) -> range | Indices:
         """What an entry of `layout` selects."""
         return entry if isinstance(entry, range) else cast("range | Indices", self.axes[entry])
@@ -93,15 +98,20 @@ def basic(region: Region, key: Any) -> Region:
         if apart or len(arrays) > 1 or items[arrays[0]].ndim > 1:
             ways = "oindex[...] (axis by axis) or vindex[...] (point by point)"
             raise SelectionError(f"several index arrays, or an array beside integers: say {ways}")
-    return orthogonal(region, items)
+    return _each(region, items)
 
 
 def orthogonal(region: Region, key: Any) -> Region:
     """What `oindex[key]` means: each axis by itself, with integers, slices, one-dimensional index arrays or masks."""
+    return _each(region, _items(key))
+
+
+def _each(region: Region, items: tuple[Any, ...]) -> Region:
+    """`region` indexed by `items`, axis by axis."""
     if region.points:
         raise SelectionError("a selection by points cannot be indexed further; read it, and index the result")
     axes, layout, entries = list(region.axes), list[int | range](), iter(enumerate(region.layout))
-    for item in _filled(_items(key), len(region.layout)):
+    for item in _filled(items, len(region.layout)):
         if item is None:
             layout.append(range(1))
             continue
@@ -113,7 +123,7 @@ def orthogonal(region: Region, key: Any) -> Region:
             raise SelectionError("an axis made by newaxis cannot be indexed with an array")
         if not isinstance(found, int):
             layout.append(entry if isinstance(entry, int) else cast("range", found))
-    return replace(region, axes=tuple(axes), layout=tuple(layout))
+    return Region(tuple(axes), tuple(layout))
 
 
 def vectorised(region: Region, key: Any) -> Region:

@@ -112,6 +112,11 @@ def test_shards_that_are_compressed_as_wholes_are_not_looked_into():
         assert found.pipeline((0, 0)).chunk.shape == (4, 6)
 
 
+@pytest.mark.parametrize(("chunks", "even"), [((4, 6), True), ((2, 1), True), ((1, 6), False)])
+def test_chunks_of_one_row_are_not_even_as_they_lie_in_the_result_as_they_are(chunks: tuple[int, ...], even: bool):
+    assert layout(grid=regular(*chunks)).even == even
+
+
 def test_strings_are_never_even():
     assert not layout(data_type="string", codecs=[{"name": "vlen-utf8"}]).even
 

@@ -110,6 +110,40 @@ def test_a_complete_job_has_all_inner_chunks_of_its_shard_that_hold_data(shape: 
         assert job.complete == (len(job.pieces) == held[job.shard])
 
 
+@given(SHAPES.filter(len), st.data(), st.integers(2, 4))
+@settings(max_examples=100, deadline=None)
+def test_rows_are_the_same_chunks_those_that_are_whole_along_the_last_axis_together(shape: tuple[int, ...], data: st.DataObject, row: int):
+    region = basic(whole(shape), data.draw(keys.basic_keys(shape))).forward()
+    grid = Grid.regular(shape, tuple(data.draw(st.integers(1, 2)) for _ in shape))
+    rows = [piece for job in jobs(region, grid, None, pieces_per_job=2, pieces_per_shard_job=1, row=row) for piece in job.pieces]
+    assert all(1 <= piece.chunks <= row for piece in rows)
+    single: list[Piece] = []
+    for piece in rows:
+        if piece.chunks == 1:
+            single.append(piece)
+            continue
+        *above, first = piece.coords
+        *outer, last = piece.outer
+        size = grid.chunk_shape(piece.coords)[-1]
+        assert last.stop - last.start == piece.chunks * size
+        assert piece.inner[-1] == slice(0, size, 1)
+        for position in range(piece.chunks):
+            start = last.start + position * size
+            single.append(Piece((*above, first + position), piece.inner, (*outer, slice(start, start + size)), piece.whole))
+    assert single == [piece for job in made(region, grid) for piece in job.pieces]
+    follow = [(before, after) for before, after in itertools.pairwise(rows) if before.chunks + after.chunks <= row]
+    for before, after in follow:  # nothing is left that could stand together
+        next_one = (*before.coords[:-1], before.coords[-1] + before.chunks)
+        both_whole = before.inner[-1:] == after.inner[-1:] == (slice(0, grid.chunk_shape(after.coords)[-1], 1),)
+        assert before.chunks == row or after.coords != next_one or not both_whole
+
+
+def test_rows_of_a_long_axis_are_made_while_they_are_consumed():
+    grid = Grid.regular((10**12, 10**12), (10, 10))
+    first = next(jobs(whole((10**12, 10**12)), grid, None, pieces_per_job=1, pieces_per_shard_job=1, row=64))
+    assert first == Job([Piece((0, 0), (slice(0, 10, 1), slice(0, 10, 1)), (slice(0, 10), slice(0, 640)), True, 64)])
+
+
 def test_a_scalar_is_one_chunk_and_one_shard():
     assert made(whole(()), Grid(())) == [Job([Piece((), (), (), True)])]
     assert made(whole(()), Grid(()), Grid(())) == [Job([Piece((), (), (), True)], (), complete=True)]

@@ -245,3 +245,11 @@ def test_a_part_of_a_region_is_what_its_slices_select():
     assert part.axes[0].tolist() == [3, 0]
     assert part.axes[1] == range(2, 4)
     assert part.shape == (1, 2, 2)
+
+
+def test_a_region_is_sliced_unless_an_axis_has_an_index_array():
+    region = whole((4, 5))
+    assert region.sliced
+    assert basic(region, (2, slice(None, None, -2))).sliced
+    assert not orthogonal(region, ([1, 2], slice(None))).sliced
+    assert not vectorised(region, ([1, 2], [0, 1])).sliced

@@ -6,9 +6,9 @@ bounded set of fetch loops (`waiting`). `blocks` streams a selection, `write` re
 
 from __future__ import annotations
 
-from azarr._engine.decoding import IndexCache, Target
+from azarr._engine.decoding import Target
 from azarr._engine.reading import read
 from azarr._engine.streaming import Block, stream
 from azarr._engine.writing import write
 
-__all__ = ["Block", "IndexCache", "Target", "read", "stream", "write"]
+__all__ = ["Block", "Target", "read", "stream", "write"]

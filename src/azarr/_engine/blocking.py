@@ -6,7 +6,6 @@ No hop between threads or to the loop per chunk, no task per chunk, nothing allo
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -35,7 +34,8 @@ def workers_for(layout: Layout, most: int) -> int:
         return min(most, 1)
     first = (0,) * layout.metadata.ndim
     pipeline = layout.pipeline(first) if layout.inner is None else layout.shard(first).inner
-    return 1 if pipeline.seconds < HANDOVER else most
+    seconds = pipeline.chunk.nbytes / 1e9 if pipeline.raw else pipeline.seconds  # raw: the operating system copies, without the GIL
+    return 1 if seconds < HANDOVER else most
 
 
 async def read_blocking(reading: Reading, workers: int) -> None:
@@ -59,13 +59,10 @@ def _work(reading: Reading) -> None:
             if job.shard is not None:
                 _shard(reading, job, reader, scratch)
                 continue
-            for run in _runs(reading, job.pieces):
+            for piece in job.pieces:
                 if reading.stopped:
                     return
-                if len(run) == 1:
-                    _chunk(reading, run[0], reader, scratch)
-                else:
-                    _run(reading, run, reader, scratch)
+                (_chunk if piece.chunks == 1 else _row)(reading, piece, reader, scratch)
     except BaseException:
         reading.stop()
         raise
@@ -84,30 +81,15 @@ def _chunk(reading: Reading, piece: Piece, reader: Reader, scratch: Scratch) -> 
         reading.place(piece, data, pipeline, key, scratch)
 
 
-def _runs(reading: Reading, pieces: list[Piece]) -> Iterator[list[Piece]]:
-    """`pieces` cut into runs: whole small chunks that follow each other along the last axis, to be placed as one."""
-    if len(pieces) == 1 or not reading.runs or reading.direct(pieces[0], reading.pipeline(pieces[0].coords)) is not None:
-        yield from ([piece] for piece in pieces)
-        return
-    run = pieces[:1]
-    for piece in pieces[1:]:
-        before = run[-1]
-        if piece.whole and before.whole and piece.coords[-1] == before.coords[-1] + 1 and piece.coords[:-1] == before.coords[:-1]:
-            run.append(piece)
-        else:
-            yield run
-            run = [piece]
-    yield run
-
-
-def _run(reading: Reading, run: list[Piece], reader: Reader, scratch: Scratch) -> None:
-    """Chunks of one run, decoded side by side and placed by one assignment: whole rows of the result, one hand-over of the GIL."""
-    first, pipeline = run[0].coords[-1], reading.pipeline(run[0].coords)
-    shape, nbytes, stem = pipeline.chunk.shape, pipeline.chunk.nbytes, reading.key(run[0].coords).removesuffix(str(first))
-    memory = scratch.take("run", len(run) * nbytes).reshape(len(run), nbytes)
-    chunks = memory.view(pipeline.chunk.dtype).reshape(len(run), *shape)
-    for position, piece in enumerate(run):
-        key = f"{stem}{first + position}"
+def _row(reading: Reading, piece: Piece, reader: Reader, scratch: Scratch) -> None:
+    """Chunks decoded side by side and placed by one assignment: whole rows of the result, one hand-over of the GIL."""
+    *above, first = piece.coords
+    pipeline, count = reading.pipeline(piece.coords), piece.chunks
+    nbytes = pipeline.chunk.nbytes
+    memory = scratch.take("row", count * nbytes).reshape(count, nbytes)
+    chunks = memory.view(pipeline.chunk.dtype).reshape(count, *pipeline.chunk.shape)
+    for position in range(count):
+        key = reading.key((*above, first + position))
         if pipeline.raw:
             size = reader.into(key, memory[position])
             if size is None:
@@ -118,9 +100,8 @@ def _run(reading: Reading, run: list[Piece], reader: Reader, scratch: Scratch) -
             chunks[position] = reading.fill
         else:
             reading.unpack(data, pipeline, memory[position], key, scratch)
-    begin, end = run[0].outer, run[-1].outer
-    into = reading.out[(*begin[:-1], slice(begin[-1].start, end[-1].stop), ...)]
-    into.reshape(*shape[:-1], len(run), shape[-1])[...] = np.moveaxis(chunks, 0, -2)
+    part = np.moveaxis(chunks[(slice(None), *piece.inner)], 0, -2)
+    reading.out[(*piece.outer, ...)].reshape(part.shape)[...] = part
 
 
 def _shard(reading: Reading, job: Job, reader: Reader, scratch: Scratch) -> None:

@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 
 from azarr.codecs import Pipeline
@@ -33,8 +32,6 @@ from azarr.stores.base import Value
 
 MISSING = "missing"
 """What stands for the version of an object that is not there."""
-SMALL = 256 << 10
-"""Decoded bytes of chunks that are worth placing several at a time."""
 CACHED_INDEXES = 128 << 20
 """Bytes of shard indices that one array handle keeps; the oldest go first."""
 
@@ -106,8 +103,7 @@ class Reading:
         self.key, self.pipeline = target.key, target.layout.pipeline
         self.pinned: dict[str, str | None] = {}
         # Without index arrays, fields and transposed shards, a piece is one slice of the chunk and one of the result.
-        self._simple = fields is None and target.layout.plain and not any(isinstance(axis, np.ndarray) for axis in region.axes)
-        self.runs = self._simple and target.layout.even and target.layout.read_nbytes <= SMALL
+        self._simple = fields is None and target.layout.plain and region.sliced
 
     @property
     def where(self) -> str:

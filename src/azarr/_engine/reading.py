@@ -16,12 +16,14 @@ from azarr.context import Context
 from azarr.dtypes import NumPyDType
 from azarr.errors import LimitExceeded, SelectionError
 from azarr.grid import RegularAxis
-from azarr.plan import Job, Plan, jobs, parts
+from azarr.plan import Job, Plan, jobs, parts, touched
 from azarr.selection import Region
 from azarr.stores.base import is_blocking
 
 JOB_BYTES = 4 << 20
 """Decoded bytes that a worker takes at a time: enough that taking costs nothing, few enough that workers end together."""
+SMALL = 256 << 10
+"""Decoded bytes of chunks that are worth placing several at a time."""
 SHARD_JOB_BYTES = 16 << 20
 """The same for stores on the network, where one request should bring much of a shard."""
 
@@ -44,13 +46,11 @@ async def read(
         return out
     forward, nbytes, blocking = region.forward(), layout.read_nbytes, is_blocking(target.store)
     per_shard_job = JOB_BYTES if blocking else min(SHARD_JOB_BYTES, context.nbytes // 4)
-    work = jobs(
-        forward,
-        layout.metadata.grid,
-        layout.inner,
-        pieces_per_job=min(64, JOB_BYTES // nbytes) or 1 if blocking else 1,
-        pieces_per_shard_job=per_shard_job // nbytes or 1,
-    )
+    grid, many = layout.metadata.grid, min(64, JOB_BYTES // nbytes) or 1 if blocking else 1
+    row = 1
+    if layout.even and nbytes <= SMALL and fields is None and forward.sliced and isinstance(last := forward.axes[-1], range):
+        row = min(many, touched(last, grid.axes[-1]))
+    work = jobs(forward, grid, layout.inner, pieces_per_job=many // row, pieces_per_shard_job=per_shard_job // nbytes or 1, row=row)
     head, room = list[Job](), context.nbytes
     for job in itertools.islice(work, (context.workers or cores()) if blocking else context.requests):  # no more workers than jobs
         head.append(job)
@@ -92,7 +92,7 @@ def _count(region: Region, grid: Any) -> int:
             continue
         cuts = grid.axes[axis]
         if isinstance(selected, range) and (abs(selected.step) == 1 or isinstance(cuts, RegularAxis)):  # every chunk between, or one each
-            total *= min(len(selected), abs(cuts.locate(selected[-1]) - cuts.locate(selected[0])) + 1)
+            total *= touched(selected, cuts)
         else:
             forward = selected[::-1] if isinstance(selected, range) and selected.step < 0 else selected
             total *= sum(1 for _ in parts(forward, cuts))

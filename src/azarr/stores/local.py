@@ -30,6 +30,7 @@ class LocalStore:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         text = os.fspath(root)
         self.root = Path(unquote(urlsplit(text).path) if text.startswith("file://") else text)
+        self.prefix = os.path.join(self.root, "")
 
     def __repr__(self) -> str:
         return f"LocalStore({str(self.root)!r})"
@@ -105,7 +106,7 @@ class _Reader:
     __slots__ = ("_prefix", "_spare", "_store")
 
     def __init__(self, store: LocalStore) -> None:
-        self._store, self._prefix, self._spare = store, os.path.join(store.root, ""), np.empty(1, np.uint8)
+        self._store, self._prefix, self._spare = store, store.prefix, np.empty(1, np.uint8)
 
     def whole(self, key: str, scratch: Scratch) -> Bytes | None:
         try:
