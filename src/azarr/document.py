@@ -44,11 +44,11 @@ def parse(data: bytes | bytearray | memoryview, key: str, *, lenient: bool = Fal
     try:
         text = str(data, "utf-8")
         value = json.loads(text, parse_constant=float if lenient else partial(_keep, bare))
-        if "\\u" in text:
-            json.dumps(value, ensure_ascii=False).encode()
-        strings = _strings(value)
-        if 2 * strings != text.count('"') or "\\" in text:  # of a key that stood twice, one is left in `value`
+        strings, escapes = _strings(value), "\\" in text
+        if escapes or 2 * strings != text.count('"'):  # of a key that stood twice, one is left in `value`
             json.loads(text, object_pairs_hook=_unique)
+        if escapes:
+            json.dumps(value, ensure_ascii=False).encode()
     except MetadataError as error:
         raise error.within(key) from None
     except (RecursionError, ValueError) as error:

@@ -56,7 +56,7 @@ class ArrayMetadata:
     order: str = "C"
 
     def __post_init__(self) -> None:
-        if self.ndim > MAX_NDIM:
+        if len(self.shape) > MAX_NDIM:
             raise MetadataError(f"at most {MAX_NDIM} dimensions are needed", field="shape", value=self.shape)
 
     @property
