@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from azarr.stores import ByteRange, MemoryStore, Value
@@ -163,3 +163,65 @@ class Versioned:
             return Value(data, version, len(data))
         start, stop = byte_range
         return Value(data[start:] if stop is None else data[start:stop], version, len(data))
+
+
+class Waiting:
+    """A store that waits, and can be written to, but says nothing of versions. `calls` are the names and keys of what it was asked."""
+
+    def __init__(self, mapping: dict[str, bytes] | None = None, *, fails_at: int = 0) -> None:
+        self.mapping: dict[str, bytes] = {} if mapping is None else mapping
+        self.inner, self.calls, self.fails_at, self.armed = MemoryStore(self.mapping), list[tuple[str, str]](), fails_at, False
+        self.sets = 0
+
+    async def get(self, key: str, byte_range: ByteRange | None = None) -> Value | None:
+        self.calls.append(("get", key))
+        await asyncio.sleep(0)
+        found = await self.inner.get(key, byte_range)
+        return None if found is None else Value(found.data, None, found.size)
+
+    async def set(self, key: str, data: Any) -> None:
+        self.calls.append(("set", key))
+        await asyncio.sleep(0)
+        if self.armed and is_chunk(key):
+            self.sets += 1
+            if self.sets == self.fails_at:
+                raise OSError("the connection was lost")
+        await self.inner.set(key, data)
+
+    async def delete(self, key: str) -> None:
+        self.calls.append(("delete", key))
+        await asyncio.sleep(0)
+        await self.inner.delete(key)
+
+    def list(self, prefix: str) -> AsyncIterator[str]:
+        return self.inner.list(prefix)
+
+    def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        return self.inner.list_dir(prefix)
+
+
+class Conditional(Waiting):
+    """The same with versions. While it is `gated`, each call waits until it is let through; with `refuses`, somebody else was always first."""
+
+    gated = refuses = waiting = False
+
+    async def pass_gate(self) -> None:
+        if self.gated:
+            self.gate, self.waiting = asyncio.Event(), True
+            await self.gate.wait()
+
+    def open(self) -> None:
+        self.waiting = False
+        self.gate.set()
+
+    async def get(self, key: str, byte_range: ByteRange | None = None) -> Value | None:
+        await self.pass_gate()
+        return await self.inner.get(key, byte_range or (0, None))
+
+    async def set(self, key: str, data: Any) -> None:
+        await self.pass_gate()
+        await super().set(key, data)
+
+    async def replace(self, key: str, data: Any, version: str | None) -> bool:
+        await self.pass_gate()
+        return not self.refuses and await self.inner.replace(key, data, version)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import azarr
 import keys
-from azarr.errors import MetadataError, PartialChunkWrite, ReadOnly, SelectionError, StoreError, UnknownCodec
+from azarr.errors import MetadataError, ReadOnly, SelectionError, StoreError, UnknownCodec
 from azarr.stores import CountingStore, MemoryStore
 from conftest import run
 from documents import v3_array, v3_store, waiting
@@ -417,15 +417,6 @@ async def test_values_that_do_not_fit_are_a_value_error_as_in_numpy():
         await array[...].write([1, 2, 3])
 
 
-@pytest.mark.parametrize("key", [slice(1, 3), 0, slice(None, None, 2), [0, 1]], ids=repr)
-async def test_parts_of_chunks_are_not_written(key: Any):
-    store: dict[str, bytes] = {}
-    array = await azarr.create_array(store, shape=(4,), dtype="u1", chunks=(2,))
-    with pytest.raises(PartialChunkWrite, match="axis 0: the selection does not cover whole chunks; begin and end at a chunk's edge"):
-        await array[key].write(1)
-    assert list(store) == ["zarr.json"]
-
-
 async def test_an_array_opened_to_read_is_not_written():
     store: dict[str, bytes] = {}
     await azarr.create_array(store, "a", shape=(4,), dtype="u1")
@@ -435,12 +426,6 @@ async def test_an_array_opened_to_read_is_not_written():
     assert isinstance(caught.value, PermissionError)
     await (await azarr.open_array(store, "a", mode="r+"))[...].write(1)
     assert (await array[...]).tolist() == [1, 1, 1, 1]
-
-
-async def test_fields_are_not_written_by_themselves():
-    array = await azarr.create_array({}, shape=(2,), dtype=[("x", "u1")])
-    with pytest.raises(SelectionError, match="a field cannot be written by itself; write whole elements"):
-        await array["x"].write(1)
 
 
 async def test_an_array_with_a_codec_nobody_knows_is_not_written():

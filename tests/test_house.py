@@ -18,7 +18,7 @@ SOURCE = Path(azarr.__file__).parent
 PROJECT = Path(__file__).parent.parent
 OUTSIDE = ("cli", "integrations", "viewer")
 """Folders that are not the core: they may import anything of it, and nothing of it imports them."""
-MOST_LINES, MOST_CORE_LINES = 400, 4500
+MOST_LINES, MOST_CORE_LINES = 400, 6000
 """Lines of one file, and of the core without blank ones."""
 
 LAYERS = """
@@ -41,9 +41,10 @@ LAYERS = """
     _platform.cpython  _platform
     stores.base  stores.memory  stores.local  stores.http  stores.counting  stores
     access
-    _engine.decoding  _engine.blocking  _engine.waiting  _engine.documents  _engine.reading  _engine.streaming  _engine.writing  _engine
+    _engine.turns  _engine.decoding  _engine.blocking  _engine.waiting  _engine.documents  _engine.reading  _engine.streaming  _engine.writing  _engine
     _display
     _nodes
+    _changes
     array
     ref
     group
@@ -179,8 +180,11 @@ def test_stores_exports_these_names():
     assert sorted(azarr.stores.__all__) == [
         "BlockingStore",
         "ByteRange",
+        "Cleaning",
+        "ConditionalStore",
         "CountingStore",
         "HTTPStore",
+        "Holding",
         "Listing",
         "LocalStore",
         "MemoryStore",

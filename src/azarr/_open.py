@@ -4,19 +4,20 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, cast
 
+from azarr._changes import forget_consolidated
 from azarr._creation import Codecs, Lengths, array_metadata
-from azarr._engine.documents import fetch_documents
+from azarr._engine import delete_objects, fetch_documents
 from azarr._nodes import find, find_all
 from azarr.access import Access
 from azarr.array import Array
 from azarr.context import Context
 from azarr.document import JSON, Document, dump
 from azarr.errors import MetadataError, NodeExists, NotAGroup, ReadOnly
-from azarr.grid import check_path
+from azarr.grid import RESERVED, check_path
 from azarr.group import Group, make_node
 from azarr.metadata import ArrayMetadata, GroupMetadata, array_to_json, group_to_json
 from azarr.ref import Ref
-from azarr.stores import Listing, WritableStore, store_from
+from azarr.stores import Cleaning, ConditionalStore, Listing, WritableStore, store_from
 from azarr.v2 import array_to_json as v2_array_to_json
 
 
@@ -67,6 +68,8 @@ def _ref(
     access, root = Access(store_from(source), context or Context(), mode, zarr_format, consolidated, lenient), check_path(path)
 
     async def open_node(path: str) -> Array | Group:
+        if mode != "r" and isinstance(access.store, Cleaning):
+            await access.store.clean()
         if consolidated and path != root:
             group = await open_node(root)
             assert isinstance(group, Group)
@@ -138,10 +141,15 @@ async def _create(access: Access, path: str, metadata: ArrayMetadata | GroupMeta
     if any(data is not None for data in await fetch_documents(store, keys, access.context)):
         if not overwrite or not isinstance(store, Listing):
             raise NodeExists(f"a node stands at {path or '/'} of {store!r}; overwrite=True replaces it")
-        for key in [key async for key in store.list(path)]:
-            await store.delete(key)
+        held = [key async for key in store.list(path)]
+        for of_nodes in (True, False):  # documents first: a node that is half deleted must not be seen
+            await delete_objects(store, (key for key in held if (key.rpartition("/")[2] in RESERVED) == of_nodes), access.context)
+    await forget_consolidated(access, path)
     for key, data in documents.items():
-        await store.set(key, data)
+        if not isinstance(store, ConditionalStore):
+            await store.set(key, data)
+        elif not await store.replace(key, data, None) and key.rpartition("/")[0] == path:  # of a group above, somebody else's will do
+            raise NodeExists(f"a node was made at {path or '/'} of {store!r} by somebody else at the same time")
 
 
 def _documents(metadata: ArrayMetadata | GroupMetadata) -> dict[str, Document]:

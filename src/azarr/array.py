@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from azarr import _display, selection
+from azarr import _changes, _display, selection
 from azarr._engine import Block, Target, read, stream, write
 from azarr._engine.reading import plan
 from azarr.access import Access
 from azarr.context import bytes_of
 from azarr.document import is_list
 from azarr.dtypes import NumPyDType
-from azarr.errors import MetadataError, ReadOnly, SelectionError, UnknownCodec
+from azarr.errors import MetadataError, SelectionError, UnknownCodec
 from azarr.grid import Grid
 from azarr.layout import Layout, compile_layout
 from azarr.metadata import ArrayMetadata, CodecSpec
@@ -191,6 +192,28 @@ class Array(Selectable["Selection"]):
         """The whole array, block by block: as `Selection.blocks`."""
         return self[...].blocks(ordered=ordered, memory=memory)
 
+    async def update_attrs(self, attributes: Mapping[str, Any]) -> Array:
+        """Merge `attributes` into those that are stored; the array with them. Errors: `ReadOnly`, `WriteConflict`, `StoreError`."""
+        return Array(await _changes.update_attributes(self.access, self.path, self.metadata, attributes), self.access, self.path)
+
+    async def resize(self, shape: Iterable[int], *, clear: bool = False) -> Array:
+        """The array in another shape, as a new handle. Chunks that lie outside then are deleted.
+
+        What a chunk at the edge holds beyond it stays, and is seen again if the array grows again, unless that is done with `clear`.
+        Errors: `ReadOnly`, `MetadataError`, `WriteConflict`, `StoreError`.
+        """
+        lengths = tuple(map(operator.index, shape))
+        return Array(await _changes.resize(self.access, self.path, self.metadata, lengths, clear=clear), self.access, self.path)
+
+    async def append(self, values: Any, axis: int = 0) -> Array:
+        """Add `values` at the end of `axis`; the larger array, as a new handle. Concurrent appends each have their rows, none lost.
+
+        On local disk and in memory rows are seen once they are stored. Elsewhere their place is reserved first, and reads as the fill
+        value until then. Errors: `ReadOnly`, `WriteConflict`, `StoreError`; `ValueError` for values that do not fit.
+        """
+        rows = np.asarray(values, self.dtype)
+        return Array(await _changes.append(self.access, self.path, self.metadata, rows, axis), self.access, self.path)
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of unsized object")
@@ -253,19 +276,19 @@ class Selection(Selectable["Selection"]):
         found = await read(self.array.target, self.region, self.array.access.context, fields=self.names, out=out)
         return found[()] if out is None else found
 
-    async def write(self, values: Any) -> None:
-        """Store `values`, broadcast to this shape, as whole chunks (whole shards). Do not change `values` until it returns.
+    async def write(self, values: Any, *, write_empty: bool = False) -> None:
+        """Store `values`, broadcast to this shape, as these elements. Do not change `values` until it returns.
 
-        Errors: `ReadOnly`, `PartialChunkWrite` if the edges of the selection are not edges of chunks.
+        Each chunk (each shard) is replaced as a whole or not at all; those that are covered in part are read, changed and put back, and
+        no concurrent write is lost. Chunks of nothing but the fill value, bit for bit, are not stored unless `write_empty`.
+        Where a position is selected several times, the last value stays. Errors: `ReadOnly`, `WriteConflict`, `StoreError`;
+        `PartialWrite`, which has the keys, where some chunks were stored before one failed.
         """
-        if self.array.access.mode == "r":
-            raise ReadOnly(f"{self.array.path or '/'} was opened to read; open it with mode='r+' to write")
-        if self.names is not None:
-            raise SelectionError("a field cannot be written by itself; write whole elements")
+        _changes.writable(self.array.access, self.array.path)
         if unknown := [codec.name for codec in self.array.codecs if codec not in self.array.layout.metadata.codecs]:
             raise UnknownCodec("all codecs must be known to write", field="codecs", value=unknown, document=self.array.document)
-        source = np.broadcast_to(np.asarray(values, self.array.dtype), self.shape)
-        await write(self.array.target, self.region, source, self.array.access.context)
+        source = np.broadcast_to(np.asarray(values, self._element.base), self.shape)
+        await write(self.array.target, self.region, source, self.array.access.context, fields=self.names, empty=write_empty)
 
     def blocks(self, *, ordered: bool = False, memory: int | str | None = None) -> AsyncGenerator[Block, None]:
         """Stream the elements, a block for each chunk or shard; `block.region` says where in this selection `block.data` stand.

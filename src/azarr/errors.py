@@ -3,9 +3,9 @@
     AzarrError
     ├── MetadataError (ValueError): UnknownCodec, UnknownDataType
     ├── MissingPackage (ImportError), NodeNotFound (FileNotFoundError), NodeExists (FileExistsError), NotAnArray, NotAGroup (TypeError)
-    ├── InvalidKey, LimitExceeded, PartialChunkWrite (ValueError), SelectionError (IndexError), ReadOnly (PermissionError)
+    ├── InvalidKey, LimitExceeded (ValueError), SelectionError (IndexError), ReadOnly (PermissionError)
     └── StoreError (OSError)
-        ├── TransportError, ObjectChanged
+        ├── TransportError, ObjectChanged, WriteConflict, PartialWrite
         └── CorruptData (ValueError): ChunkDecodeError, ChecksumError, ShardIndexError
 
 Each says what, where, and what to do now, and carries the same as attributes.
@@ -99,10 +99,6 @@ class ReadOnly(AzarrError, PermissionError):
     """The node was opened to read; open it with `mode="r+"` to write."""
 
 
-class PartialChunkWrite(AzarrError, ValueError):
-    """The region to write does not cover whole chunks (or whole shards)."""
-
-
 class StoreError(AzarrError, OSError):
     """A store did not give what it was asked for. `status` is the HTTP status, if there was one."""
 
@@ -121,6 +117,18 @@ class TransportError(StoreError):
 
 class ObjectChanged(StoreError):
     """The object was replaced or deleted while it was being read: read again."""
+
+
+class WriteConflict(StoreError):
+    """Others replaced the object each time that it was to be changed: write again."""
+
+
+class PartialWrite(StoreError):
+    """Some objects were stored before one failed. Keys: `done`, `failed` (those are as they were), `unknown`; others were not begun."""
+
+    def __init__(self, reason: str, *, done: tuple[str, ...], failed: tuple[str, ...], unknown: tuple[str, ...], **where: Any) -> None:
+        self.done, self.failed, self.unknown = done, failed, unknown
+        super().__init__(reason, **where)
 
 
 class CorruptData(StoreError, ValueError):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from azarr import _display, _nodes
+from azarr import _changes, _display, _nodes
 from azarr.access import Access
 from azarr.array import Array, refuse
 from azarr.errors import NodeNotFound, StoreError
@@ -57,6 +57,10 @@ class Group:
             reason = "this store cannot list, and the group has no consolidated metadata; open members by name"
             raise StoreError(reason, store=repr(self.store), key=self.path)
         return {path[len(self._prefix) :]: make_node(node, self.access, path) for path, node in found.items() if node is not None}
+
+    async def update_attrs(self, attributes: Mapping[str, Any]) -> Group:
+        """Merge `attributes` into those that are stored; the group with them. Errors: `ReadOnly`, `WriteConflict`, `StoreError`."""
+        return Group(await _changes.update_attributes(self.access, self.path, self.metadata, attributes), self.access, self.path)
 
     async def walk(self) -> AsyncIterator[tuple[str, Array | Group]]:
         """Everything below: (path from here, node), a group before its members."""

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -49,11 +49,15 @@ class Piece(NamedTuple):
 
 
 class Job(NamedTuple):
-    """Pieces of chunks; or, with `shard`, of the inner chunks of the shard at these coordinates, `complete` if of all of them."""
+    """Pieces of chunks; or, with `shard`, of the inner chunks of the shard at these coordinates.
+
+    `complete`: of all of them. `only`: no other job is of this shard.
+    """
 
     pieces: list[Piece]
     shard: tuple[int, ...] | None = None
     complete: bool = False
+    only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +186,7 @@ def _shard_jobs(region: Region, grid: Grid, inner: Grid, most: int) -> Iterator[
         coords, groups, totals = zip(*shards, strict=True) if shards else ((), (), ())
         count = math.prod(map(len, groups))
         for batch in _batches(map(_piece_maker(region), itertools.product(*groups)), most):
-            yield Job(batch, coords, len(batch) == count == math.prod(totals))
+            yield Job(batch, coords, len(batch) == count == math.prod(totals), len(batch) == count)
 
 
 def _shard_parts(selected: Selected, outer: Axis, fine: Axis) -> Iterator[tuple[int, list[Part], int]]:
@@ -247,9 +251,45 @@ def take(chunk: npt.NDArray[Any], piece: Piece, points: tuple[int, ...]) -> npt.
 
 def place(out: npt.NDArray[Any], outer: Index, value: Any) -> None:
     """`out[outer] = value`, where each index array counts by itself. `out` may have axes after those, of elements that are arrays."""
-    if sum(isinstance(item, np.ndarray) for item in outer) > 1:
-        outer = np.ix_(*[np.arange(out.shape[axis])[item] for axis, item in enumerate(outer)])
-    out[(*outer, ...)] = value
+    out[_each(out, outer)] = value
+
+
+def _each(array: npt.NDArray[Any], index: Index) -> Index:
+    """What NumPy must be given so that each index array in `index` counts by itself."""
+    if sum(isinstance(item, np.ndarray) for item in index) > 1:
+        index = np.ix_(*[np.arange(array.shape[axis])[item] for axis, item in enumerate(index)])
+    return (*index, ...)
+
+
+def give(chunk: npt.NDArray[Any], piece: Piece, points: tuple[int, ...], source: npt.NDArray[Any]) -> None:
+    """`chunk[piece.inner] = source[piece.outer]`, with index arrays as in `take`: of what stands in one place, the last is kept."""
+    values = source[_each(source, piece.outer)]
+    arrays: dict[int, Indices] = {axis: item for axis, item in enumerate(piece.inner) if isinstance(item, np.ndarray)}
+    if not arrays:
+        chunk[(*piece.inner, ...)] = values
+        return
+    part = chunk[(*[slice(None) if axis in arrays else item for axis, item in enumerate(piece.inner)], ...)]
+    left = [axis for axis, item in enumerate(piece.inner) if not isinstance(item, int)]
+    rest = [axis for axis in left if axis not in points]
+    part = np.moveaxis(part, [left.index(axis) for axis in points], range(len(points)))
+    index = [arrays[axis].reshape(-1, *[1] * len(rest)) for axis in points]
+    for position, axis in enumerate(rest):
+        chosen = arrays.get(axis, cast("Indices", np.arange(part.shape[len(points) + position])))
+        index.append(chosen.reshape(-1, *[1] * (len(rest) - 1 - position)))
+    part[tuple(index)] = values
+
+
+def covers(piece: Piece, grid: Grid, first: tuple[int, ...] = ()) -> bool:
+    """Whether `piece` takes all of its chunk that lies in the array. `first`: the chunk of `grid` that its coordinates count from."""
+    if piece.whole:
+        return True
+    for axis, index, item, base in zip(grid.axes, piece.coords, piece.inner, first or (0,) * len(grid.axes), strict=True):
+        start, size = axis.span(base + index)
+        length = min(size, axis.length - start)
+        taken = range(item, item + 1) if isinstance(item, int) else range(length)[item] if isinstance(item, slice) else ()
+        if taken != range(length):
+            return False
+    return True
 
 
 def cuts(region: Region, grid: Grid) -> list[list[slice]]:

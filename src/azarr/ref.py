@@ -81,9 +81,9 @@ class PendingSelection(Selectable["PendingSelection"]):
         """Open, then read: as `Selection.read`."""
         return await (await self.open()).read(out)
 
-    async def write(self, values: Any) -> None:
+    async def write(self, values: Any, *, write_empty: bool = False) -> None:
         """Open, then write: as `Selection.write`."""
-        await (await self.open()).write(values)
+        await (await self.open()).write(values, write_empty=write_empty)
 
     async def blocks(self, *, ordered: bool = False, memory: int | str | None = None) -> AsyncGenerator[Block, None]:
         """Open, then stream: as `Selection.blocks`."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ import pytest
 import azarr
 from azarr.errors import StoreError
 from azarr.stores import LocalStore
+from azarr.stores.local import STAGED
 from documents import as_bytes, sharded, v2_array, v2_store, v3_array, v3_store
 
 
@@ -129,22 +133,89 @@ async def test_staged_files_are_never_listed_and_never_nodes(tmp_path: Path):
     store = LocalStore(tmp_path)
     await azarr.create_group(store, "g")
     before = sorted([key async for key in store.list("")])
-    staged: list[str] = []
+    staged: list[Path] = []
     really_replace = os.replace
 
     def spy(source: str, target: str, **options: int) -> None:
-        staged.append(os.path.basename(source))
+        staged.append(Path(source))
         really_replace(source, target, **options)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(os, "replace", spy)
         await store.set("g/x", b"1")
     assert len(staged) == 1
-    for folder in (tmp_path, tmp_path / "g"):  # as a process that was killed leaves them
-        (folder / staged[0]).write_bytes(b"half")
+    assert not staged[0].parent.exists()
+    staged[0].parent.mkdir()
+    staged[0].write_bytes(b"half")  # as a process that was killed leaves it
     assert sorted([key async for key in store.list("")]) == sorted([*before, "g/x"])
     assert [name async for name in store.list_dir("")] == ["g/", "zarr.json"]
     assert await (await azarr.open_group(store)).keys() == ["g"]
+
+
+async def test_what_dead_writers_left_is_gone_once_a_node_is_opened_to_be_written_to(tmp_path: Path):
+    await azarr.create_group(tmp_path)
+    folder = tmp_path / STAGED
+    folder.mkdir()
+    for name in ("dead", "alive"):
+        (folder / name).write_bytes(b"half")
+    with (folder / "alive").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        await azarr.open_group(tmp_path)
+        assert sorted(os.listdir(folder)) == ["alive", "dead"]
+        await azarr.open_group(tmp_path, mode="r+")
+        assert os.listdir(folder) == ["alive"]
+    await azarr.open_group(tmp_path, mode="r+")
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("durability", ["rename", "full"])
+async def test_what_is_written_is_flushed_before_and_after_it_is_renamed_if_it_shall_last(tmp_path: Path, durability: str):
+    calls: list[str] = []
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("fsync", "replace", "unlink"):
+            really = getattr(os, name)
+
+            def spy(*arguments: Any, name: str = name, really: Any = really) -> None:
+                is_folder = name == "fsync" and stat.S_ISDIR(os.fstat(*arguments).st_mode)
+                really(*arguments)
+                calls.append(f"{name} folder" if is_folder else name)
+
+            patched.setattr(os, name, spy)
+        store = LocalStore(tmp_path, durability=durability)
+        await store.set("a/x", b"1")
+        await store.delete("a/x")
+    flushed = ["fsync", "replace", "fsync folder", "unlink", "fsync folder"]
+    assert calls == (flushed if durability == "full" else ["replace", "unlink"])
+    with pytest.raises(ValueError, match="durability is 'rename' or 'full', not 'none'"):
+        LocalStore(tmp_path, durability="none")
+
+
+async def test_an_object_is_replaced_only_if_it_is_of_the_version_that_was_read(tmp_path: Path):
+    store = LocalStore(tmp_path)
+    assert not await store.replace("a/x", b"1", "1-2-3")
+    assert not await store.replace("a/x", None, "1-2-3")
+    assert await store.replace("a/x", None, None)
+    assert await store.replace("a/x", b"1", None)
+    assert not await store.replace("a/x", b"2", None)
+    first = await store.get("a/x", (0, None))
+    assert first is not None
+    assert await store.replace("a/x", b"3", first.version)
+    assert not await store.replace("a/x", b"4", first.version)
+    assert (tmp_path / "a" / "x").read_bytes() == b"3"
+    again = await store.get("a/x", (0, None))
+    assert again is not None
+    assert await store.replace("a/x", None, again.version)
+    assert [key async for key in store.list("")] == []
+
+
+async def test_two_versions_of_one_size_differ_however_quickly_they_follow(tmp_path: Path):
+    store, seen = LocalStore(tmp_path), set[str | None]()
+    for _ in range(300):
+        await store.set("x", b"1")
+        value = await store.get("x", (0, None))
+        assert value is not None
+        seen.add(value.version)
+    assert len(seen) == 300
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from azarr.errors import (
     MetadataError,
     MissingPackage,
     NodeNotFound,
+    PartialWrite,
     StoreError,
     TransportError,
     UnknownCodec,
@@ -27,7 +28,8 @@ BUILTINS = {
     "SelectionError": IndexError,
     "LimitExceeded": ValueError,
     "ReadOnly": PermissionError,
-    "PartialChunkWrite": ValueError,
+    "PartialWrite": OSError,
+    "WriteConflict": OSError,
     "StoreError": OSError,
     "TransportError": OSError,
     "ObjectChanged": OSError,
@@ -125,3 +127,9 @@ def test_store_and_key_are_added_once_and_class_and_status_stay():
 def test_user_names_passwords_and_queries_of_urls_are_hidden(text: str, shown: str):
     assert redact(text) == shown
     assert str(errors.AzarrError(text)) == shown
+
+
+def test_a_partial_write_says_how_each_key_stands():
+    error = PartialWrite("the disk is full; of the objects that were begun: ...", done=("c/0",), failed=("c/1",), unknown=())
+    assert (error.done, error.failed, error.unknown) == (("c/0",), ("c/1",), ())
+    assert isinstance(error, StoreError)

@@ -16,7 +16,7 @@ import keys
 from azarr import plan
 from azarr.errors import LimitExceeded
 from azarr.grid import Grid, RegularAxis, grid_from_json
-from azarr.plan import Job, Part, Piece, Plan, cuts, jobs, parts, place, take
+from azarr.plan import Job, Part, Piece, Plan, covers, cuts, give, jobs, parts, place, take
 from azarr.selection import Region, basic, orthogonal, vectorised, whole
 
 SHAPES = st.lists(st.integers(1, 9), min_size=1, max_size=3).map(tuple)
@@ -110,6 +110,57 @@ def test_a_complete_job_has_all_inner_chunks_of_its_shard_that_hold_data(shape: 
         assert job.complete == (len(job.pieces) == held[job.shard])
 
 
+@given(SHAPES, st.data())
+@settings(max_examples=150, deadline=None)
+def test_what_is_given_piece_by_piece_is_what_numpy_would_assign(shape: tuple[int, ...], data: st.DataObject):
+    region, where = regions(data, shape)
+    grid = data.draw(keys.grids(shape))
+    values, out = numbered(region.shape) + 100, numbered(shape)
+    expected = out.copy()
+    expected.reshape(-1)[where] = values
+    source = region.target(values) if region.size else values
+    for job in made(region, grid):
+        for piece in job.pieces:
+            chunk = chunk_of(out, grid, piece.coords)
+            covered = covers(piece, grid)
+            give(chunk, piece, region.points, source)
+            spans = [axis.span(index) for axis, index in zip(grid.axes, piece.coords, strict=True)]
+            inside = tuple(slice(start, start + size) for start, size in spans)
+            target = out[(*inside, ...)]
+            if covered:
+                assert np.all(chunk[tuple(map(slice, target.shape))] >= 100)
+            target[...] = chunk[(*map(slice, target.shape), ...)]
+    assert np.array_equal(out, expected)
+
+
+@pytest.mark.parametrize(
+    ("key", "covered"),
+    [
+        ((slice(None), slice(None)), True),
+        ((slice(3, 5), slice(2, 4)), True),  # the last chunk of five rows by three has two rows
+        ((4, slice(2, 4)), False),
+        ((slice(3, 5), slice(2, 3)), False),
+        ((slice(3, 5), slice(4, 5)), True),
+        ((slice(None, 2, -1), slice(3, 1, -1)), True),
+        ((slice(3, 5), 4), True),
+        (([3, 4], slice(2, 4)), False),  # not looked into
+    ],
+    ids=repr,
+)
+def test_a_piece_covers_its_chunk_if_it_takes_all_that_lies_in_the_array(key: Any, covered: bool):
+    grid = Grid.regular((5, 5), (3, 2))
+    (*_, last) = [piece for job in made(orthogonal(whole((5, 5)), key), grid) for piece in job.pieces]
+    assert covers(last, grid) == covered
+
+
+def test_a_piece_of_an_inner_chunk_counts_from_the_first_of_its_shard():
+    grid, inner = Grid.regular((5,), (4,)), Grid.regular((5,), (2,))
+    job = made(whole((5,)), grid, inner)[-1]
+    assert (job.shard, job.pieces[0].coords, job.pieces[0].whole) == ((1,), (0,), False)
+    assert covers(job.pieces[0], inner, (2,))
+    assert not covers(job.pieces[0], inner)
+
+
 @given(SHAPES.filter(len), st.data(), st.integers(2, 4))
 @settings(max_examples=100, deadline=None)
 def test_rows_are_the_same_chunks_those_that_are_whole_along_the_last_axis_together(shape: tuple[int, ...], data: st.DataObject, row: int):
@@ -146,7 +197,7 @@ def test_rows_of_a_long_axis_are_made_while_they_are_consumed():
 
 def test_a_scalar_is_one_chunk_and_one_shard():
     assert made(whole(()), Grid(())) == [Job([Piece((), (), (), True)])]
-    assert made(whole(()), Grid(()), Grid(())) == [Job([Piece((), (), (), True)], (), complete=True)]
+    assert made(whole(()), Grid(()), Grid(())) == [Job([Piece((), (), (), True)], (), complete=True, only=True)]
 
 
 def test_nothing_selected_is_no_work():

@@ -7,8 +7,10 @@ bounded set of fetch loops (`waiting`). `blocks` streams a selection, `write` re
 from __future__ import annotations
 
 from azarr._engine.decoding import Target
+from azarr._engine.documents import change_document, fetch_documents
 from azarr._engine.reading import read
 from azarr._engine.streaming import Block, stream
-from azarr._engine.writing import write
+from azarr._engine.turns import place_of, turn
+from azarr._engine.writing import delete_objects, write
 
-__all__ = ["Block", "Target", "read", "stream", "write"]
+__all__ = ["Block", "Target", "change_document", "delete_objects", "fetch_documents", "place_of", "read", "stream", "turn", "write"]

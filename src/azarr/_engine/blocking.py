@@ -12,7 +12,7 @@ import numpy as np
 from azarr._engine.decoding import Held, Reading, together
 from azarr._platform import offload
 from azarr.codecs.sharding import ShardLayout, merged
-from azarr.errors import ShardIndexError
+from azarr.errors import ObjectChanged, ShardIndexError
 from azarr.layout import Layout
 from azarr.plan import Job, Piece
 from azarr.scratch import Scratch, view
@@ -55,9 +55,15 @@ def _work(reading: Reading) -> None:
         scratch = Scratch()
     try:
         reader = reading.target.store.reader()
-        while (job := reading.next_job()) is not None:
+        again = list[Job]()
+        while (job := again.pop() if again else reading.next_job()) is not None:
             if job.shard is not None:
-                _shard(reading, job, reader, scratch)
+                try:
+                    _shard(reading, job, reader, scratch)
+                except ObjectChanged:
+                    if not reading.restarts(job, reading.key(job.shard)):
+                        raise
+                    again.append(job)
                 continue
             for piece in job.pieces:
                 if reading.stopped:

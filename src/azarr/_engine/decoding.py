@@ -32,6 +32,8 @@ from azarr.stores.base import Value
 
 MISSING = "missing"
 """What stands for the version of an object that is not there."""
+RESTARTS = 64
+"""Times that one read begins again with shards that were replaced while they were read."""
 CACHED_INDEXES = 128 << 20
 """Bytes of shard indices that one array handle keeps; the oldest go first."""
 
@@ -99,7 +101,7 @@ class Reading:
         self.target, self._jobs, self.out, self.points, self.fields = target, jobs, out, region.points, fields
         fill = target.layout.metadata.fill
         self.fill = fill if fields is None else fill[fields]
-        self._lock, self.stopped = threading.Lock(), False
+        self._lock, self.stopped, self._restarts = threading.Lock(), False, 0
         self.key, self.pipeline = target.key, target.layout.pipeline
         self.pinned: dict[str, str | None] = {}
         # Without index arrays, fields and transposed shards, a piece is one slice of the chunk and one of the result.
@@ -125,6 +127,15 @@ class Reading:
         if self.pinned.setdefault(key, version) != version:
             raise ObjectChanged("the object was replaced while it was being read; read again", store=self.where, key=key)
         return version
+
+    def restarts(self, job: Job, key: str) -> bool:
+        """Whether a shard that was replaced while it was read is read from the beginning: not if other jobs have placed parts of it."""
+        if not job.only or self._restarts >= RESTARTS:
+            return False
+        self._restarts += 1
+        self.pinned.pop(key, None)
+        self.target.indexes.drop(key)
+        return True
 
     def missing(self, pieces: list[Piece]) -> None:
         """Place the fill value where `pieces` would go."""

@@ -1,16 +1,23 @@
-"""Fetching metadata documents: several at once, in one round trip, or in one thread where the store blocks."""
+"""Metadata documents: fetching several at once, in one round trip, or in one thread where the store blocks; and changing one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from azarr._engine.decoding import named, together
+from azarr._engine.turns import place_of, turn
 from azarr._engine.waiting import budget_of
 from azarr._platform import offload
 from azarr.context import Context
-from azarr.errors import StoreError
+from azarr.document import Document, dump, parse
+from azarr.errors import StoreError, WriteConflict
 from azarr.scratch import Scratch, view
-from azarr.stores.base import BlockingStore, Store, is_blocking
+from azarr.stores.base import BlockingStore, ConditionalStore, Store, WritableStore, is_blocking
+
+T = TypeVar("T")
+ATTEMPTS = 64
+"""Times that a document is read and changed again because somebody else replaced it meanwhile."""
 
 
 async def fetch_documents(store: Store, keys: Sequence[str], context: Context) -> list[bytes | None]:
@@ -23,16 +30,43 @@ async def fetch_documents(store: Store, keys: Sequence[str], context: Context) -
     async def loop() -> None:
         for position, key in work:
             async with budget.request(0):
-                try:
-                    value = await store.get(key)
-                except OSError as error:
-                    raise named(error, store, key) from (error.__cause__ if isinstance(error, StoreError) else error)
+                value = await translated(store.get(key), store, key)
                 found[position] = None if value is None else view(value.data).tobytes()
 
     async with together() as group:
         for _ in range(min(len(keys), context.requests)):
             group.create_task(loop())
     return [found[position] for position in range(len(keys))]
+
+
+async def change_document(store: WritableStore, key: str, edit: Callable[[Document], Document]) -> Document:
+    """Put what `edit` makes of the document under `key` (an empty one, if there is none) in its place, and return it.
+
+    `edit` is called again where others replaced it meanwhile. Errors: `WriteConflict`, `MetadataError`, `StoreError`.
+    """
+    whole = (0, None) if hasattr(store, "reader") else None  # a range, so that the version is told
+    async with turn(place_of(store, key), ()):
+        for _ in range(ATTEMPTS):
+            value = await translated(store.get(key, whole), store, key)
+            before = {} if value is None else parse(view(value.data).tobytes(), key)
+            if (after := edit(before)) == before:
+                return before
+            version = None if value is None else value.version
+            if isinstance(store, ConditionalStore) and (value is None or version is not None):
+                if await translated(store.replace(key, dump(after), version), store, key):
+                    return after
+            else:
+                await translated(store.set(key, dump(after)), store, key)
+                return after
+    raise WriteConflict(f"it was replaced by others {ATTEMPTS} times while it was being changed", store=repr(store), key=key)
+
+
+async def translated(answer: Awaitable[T], store: object, key: str) -> T:
+    """What `store` answers about `key`; its errors as azarr's."""
+    try:
+        return await answer
+    except OSError as error:
+        raise named(error, store, key) from (error.__cause__ if isinstance(error, StoreError) else error)
 
 
 def _read_all(store: BlockingStore, keys: Sequence[str]) -> list[bytes | None]:

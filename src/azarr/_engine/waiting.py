@@ -16,7 +16,7 @@ from azarr._platform import offload
 from azarr.codecs import Pipeline
 from azarr.codecs.sharding import ShardLayout, merged
 from azarr.context import Context
-from azarr.errors import ShardIndexError, StoreError
+from azarr.errors import ObjectChanged, ShardIndexError, StoreError
 from azarr.plan import Job, Piece
 from azarr.scratch import Buffer, Scratch, view
 from azarr.stores.base import ByteRange, Value
@@ -108,8 +108,14 @@ class _Work:
             if job.shard is None:
                 for piece in job.pieces:
                     await self.chunk(piece)
-            else:
-                await self.shard(job)
+                continue
+            while True:
+                try:
+                    await self.shard(job)
+                    break
+                except ObjectChanged:
+                    if not self.reading.restarts(job, self.reading.key(job.shard)):
+                        raise
 
     async def chunk(self, piece: Piece) -> None:
         target = self.reading.target

@@ -1,75 +1,280 @@
-"""Replacing whole chunks (whole shards). Partial chunks are refused, not guessed at."""
+"""Writing. Each chunk or shard is replaced as a whole or not at all; what is covered in part is read, changed and put back.
+
+In one process, writes that touch the same chunks take turns. Against other processes, an object is put back only if it is still of the
+version that was read; where the store cannot say so, they are not seen.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import contextlib
+import math
+import threading
+from collections.abc import Generator, Iterator
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from azarr._engine.decoding import Target, together
+from azarr._engine.documents import translated
+from azarr._engine.turns import Box, place_of, turn
 from azarr._engine.waiting import Budget, budget_of
 from azarr._platform import cores, offload
-from azarr.codecs.base import ChunkSpec
+from azarr.codecs import Pipeline
 from azarr.codecs.sharding import same_bits
 from azarr.context import Context
-from azarr.errors import PartialChunkWrite
-from azarr.grid import Axis
-from azarr.plan import Piece, jobs
-from azarr.scratch import Buffer
-from azarr.selection import Region, Selected
+from azarr.errors import PartialWrite, StoreError, WriteConflict
+from azarr.grid import Grid
+from azarr.plan import Job, Piece, covers, give, jobs
+from azarr.scratch import Buffer, Scratch
+from azarr.selection import Region
+from azarr.stores.base import ANY, BlockingWritable, ConditionalStore, Reader, Value, WritableStore
+
+CREATING = 50e-6
+"""Seconds. Where encoding an object takes less, two workers get into each other's way in its folder, and are slower than one."""
+ATTEMPTS = 64
+"""Times that an object is read and changed again because somebody else replaced it meanwhile."""
+WHOLE = (0, None)
+BEGUN, SENT, DONE = "begun", "sent", "done"
+OUTCOMES = {"done": DONE, "failed": BEGUN, "unknown": SENT}
 
 
-async def write(target: Target, region: Region, values: npt.NDArray[Any], context: Context) -> None:
-    """Store `values`, which have the region's shape, as the chunks that `region` covers as wholes.
+class Get(NamedTuple):
+    """A step of a write: read the object."""
 
-    A chunk that is the fill value bit for bit is not stored. Errors: `PartialChunkWrite` before anything is written.
+    key: str
+
+
+class Put(NamedTuple):
+    """A step of a write: replace the object, if it is of `version`; None deletes it."""
+
+    key: str
+    data: Buffer | None
+    version: str | None
+
+
+Steps = Generator[Get | Put, Any, None]
+"""How one object is written. `Get` is answered with a `Value` or None, `Put` with whether it was done."""
+
+
+async def write(
+    target: Target, region: Region, values: npt.NDArray[Any], context: Context, *, fields: Any = None, empty: bool = False
+) -> None:
+    """Store `values`, which have the region's shape, as the elements of `region`; with `empty`, chunks of nothing but the fill value too.
+
+    Errors: `WriteConflict`, `StoreError`; `PartialWrite` where chunks were stored before one failed. When it raises, nothing of it is
+    in flight.
     """
-    metadata = target.layout.metadata
-    for axis, (selected, cuts) in enumerate(zip(region.axes, metadata.grid.axes, strict=True)):
-        _check_whole(selected, cuts, axis)
     if not region.size:
         return
-    source = region.target(values)
-    work = jobs(region.forward(), metadata.grid, None, pieces_per_job=1, pieces_per_shard_job=1)
-    budget = budget_of(context)
+    writing, store = Writing(target, region, values, fields, empty), target.store
+    try:
+        async with turn(place_of(store, target.prefix), _box(region, target.layout.metadata.grid)), together() as group:
+            if isinstance(store, BlockingWritable):
+                for _ in range(_workers_for(target, context.workers or cores())):
+                    group.create_task(offload(partial(_work, writing, store), stop=writing.stop))
+            else:
+                for _ in range(context.requests):
+                    group.create_task(_loop(writing, budget_of(context), context))
+    except asyncio.CancelledError as error:
+        error.add_note(writing.report())
+        raise
+    except StoreError as error:
+        if len(writing.states) == 1:
+            raise
+        raise PartialWrite(f"{error}; {writing.report()}", **writing.outcome()) from error
+
+
+def _workers_for(target: Target, most: int) -> int:
+    pipeline = target.layout.pipeline((0,) * target.layout.metadata.ndim)
+    return 1 if pipeline.seconds < CREATING and pipeline.chunk.kind == "fixed" else most
+
+
+async def delete_objects(store: WritableStore, keys: Iterator[str], context: Context) -> None:
+    """Delete what is under `keys`, which are taken as it goes; an object that is not there is deleted already."""
+    if isinstance(store, BlockingWritable):
+        stop = threading.Event()
+        await offload(partial(_delete, store, keys, stop), stop=stop.set)
+        return
 
     async def loop() -> None:
-        for job in work:
-            await _write_chunk(target, job.pieces[0], source, budget, context)
+        for key in keys:
+            await translated(store.delete(key), store, key)
 
     async with together() as group:
-        for _ in range(max(2, context.workers or cores())):
+        for _ in range(context.requests):
             group.create_task(loop())
 
 
-async def _write_chunk(target: Target, piece: Piece, source: npt.NDArray[Any], budget: Budget, context: Context) -> None:
-    pipeline = target.layout.pipeline(piece.coords)
-    async with budget.request(min(2 * pipeline.chunk.size * pipeline.chunk.dtype.itemsize, context.nbytes)):
-        data = await offload(lambda: _encoded(target, piece, source))
-        key = target.key(piece.coords)
-        target.indexes.drop(key)
-        await (target.store.delete(key) if data is None else target.store.set(key, data))
-
-
-def _encoded(target: Target, piece: Piece, source: npt.NDArray[Any]) -> Buffer | None:
-    pipeline = target.layout.pipeline(piece.coords)
-    chunk: ChunkSpec = pipeline.chunk
-    array = np.empty(chunk.shape, chunk.dtype)
-    if not piece.whole:  # over the end of the array a chunk holds the fill value
-        array[...] = chunk.fill
-    array[piece.inner] = source[piece.outer]
-    return None if same_bits(array, chunk) else pipeline.encode(array)
-
-
-def _check_whole(selected: Selected, axis: Axis, number: int) -> None:
-    if isinstance(selected, range) and not len(selected):
-        return
-    if isinstance(selected, int):
-        selected = range(selected, selected + 1)
-    if isinstance(selected, range) and abs(selected.step) == 1:
-        low, high = sorted((selected[0], selected[-1]))
-        first, last = axis.span(axis.locate(low))[0], sum(axis.span(axis.locate(high)))
-        if low == first and high + 1 == min(last, axis.length):
+def _delete(store: BlockingWritable, keys: Iterator[str], stop: threading.Event) -> None:
+    for key in keys:
+        if stop.is_set():
             return
-    raise PartialChunkWrite(f"axis {number}: the selection does not cover whole chunks; begin and end at a chunk's edge")
+        store.put(key, None)
+
+
+class Writing:
+    """One write: the jobs that are left, and how those that were begun stand."""
+
+    def __init__(self, target: Target, region: Region, values: npt.NDArray[Any], fields: Any, empty: bool) -> None:
+        layout = target.layout
+        work = jobs(region.forward(), layout.metadata.grid, layout.inner, pieces_per_job=1, pieces_per_shard_job=1 << 62)
+        if region.points and layout.inner is not None:
+            work = _once(work)
+        self.target, self.source, self.points, self.fields, self.empty = target, region.target(values), region.points, fields, empty
+        self._jobs, self._lock, self.stopped = work, threading.Lock(), False
+        self.states: dict[str, str] = {}
+
+    def stop(self) -> None:
+        """No further object is begun."""
+        self.stopped = True
+
+    def next_job(self) -> tuple[str, Job] | None:
+        """The next object to write, and the pieces of it."""
+        with self._lock:
+            job = None if self.stopped else next(self._jobs, None)
+            if job is None:
+                return None
+            key = self.target.key(job.pieces[0].coords if job.shard is None else job.shard)
+            self.states[key] = BEGUN
+            return key, job
+
+    def outcome(self) -> dict[str, tuple[str, ...]]:
+        """Keys by how they stand: `done`, `failed` (as they were before), and `unknown`. Those not begun are as before."""
+        return {name: tuple(key for key, state in self.states.items() if state == which) for name, which in OUTCOMES.items()}
+
+    def report(self) -> str:
+        """The same in words."""
+        counts = ", ".join(f"{len(keys)} {name}" for name, keys in self.outcome().items())
+        return f"of the objects that were begun: {counts}"
+
+    def steps(self, key: str, job: Job, scratch: Scratch) -> Steps:
+        """Write one object: from what is there, unless all of it is replaced."""
+        store = self.target.store
+        covered = self._covered(job) if job.shard is None else job.complete and self._covered(job)
+        for _ in range(ATTEMPTS):
+            old: Value | None = None if covered else (yield Get(key))
+            try:
+                data = self._chunk(job.pieces[0], old, scratch) if job.shard is None else self._shard(job, job.shard, old, scratch)
+            except StoreError as error:
+                raise error.within(repr(store), key) from error.__cause__
+            version = ANY if covered or (old is not None and old.version is None) else old and old.version
+            if (yield Put(key, data, version)):
+                self.target.indexes.drop(key)
+                return
+        raise WriteConflict(f"it was replaced by others {ATTEMPTS} times while it was being changed", store=repr(store), key=key)
+
+    def _covered(self, job: Job) -> bool:
+        """Whether all that the pieces' chunks have in the array is replaced."""
+        grid, first = self._grid(job.shard)
+        return self.fields is None and all(covers(piece, grid, first) for piece in job.pieces)
+
+    def _grid(self, shard: tuple[int, ...] | None) -> tuple[Grid, tuple[int, ...]]:
+        """The grid of the chunks that pieces are of, and the chunk of it that their coordinates count from."""
+        outer, inner = self.target.layout.metadata.grid, self.target.layout.inner
+        if shard is None or inner is None:
+            return outer, (0,) * len(outer.axes)
+        return inner, tuple([fine.locate(axis.span(index)[0]) for fine, axis, index in zip(inner.axes, outer.axes, shard, strict=True)])
+
+    def _chunk(self, piece: Piece, old: Value | None, scratch: Scratch) -> Buffer | None:
+        pipeline = self.target.layout.pipeline(piece.coords)
+        array = _content(pipeline, piece.whole and old is None, None if old is None else old.data, scratch)
+        self._give(array, piece)
+        return None if not self.empty and same_bits(array, pipeline.chunk) else pipeline.encode(array)
+
+    def _shard(self, job: Job, shard: tuple[int, ...], old: Value | None, scratch: Scratch) -> Buffer | None:
+        """Inner chunks that are not touched keep their bytes."""
+        layout, rows = self.target.layout, self.target.layout.shard(shard)
+        parts: list[Buffer | None] = [None] * math.prod(rows.counts) if old is None else rows.unpack(old.data, scratch)
+        grid, first = self._grid(shard)
+        for piece in job.pieces:
+            row = sum(map(int.__mul__, layout.inside(piece.coords), rows.strides))
+            replaced = self.fields is None and covers(piece, grid, first)
+            array = _content(rows.inner, replaced and piece.whole, None if replaced else parts[row], scratch)
+            self._give(layout.outside(array), piece)
+            parts[row] = None if not self.empty and same_bits(array, rows.inner.chunk) else rows.inner.encode(array)
+        return None if all(part is None for part in parts) else rows.pack(parts)
+
+    def _give(self, array: npt.NDArray[Any], piece: Piece) -> None:
+        give(array if self.fields is None else array[self.fields], piece, self.points, self.source)
+
+
+def _once(work: Iterator[Job]) -> Iterator[Job]:
+    """The same with each shard once: those of points come again and again."""
+    shards: dict[tuple[int, ...] | None, list[Piece]] = {}
+    for job in work:
+        shards.setdefault(job.shard, []).extend(job.pieces)
+    return (Job(pieces, shard) for shard, pieces in shards.items())
+
+
+def _box(region: Region, grid: Grid) -> Box:
+    """The chunks that `region` may touch."""
+    ends: list[tuple[int, int]] = []
+    for selected, axis in zip(region.axes, grid.axes, strict=True):
+        positions = (selected,) if isinstance(selected, int) else (selected[0], selected[-1])
+        low, high = (selected.min(), selected.max()) if isinstance(selected, np.ndarray) else (min(positions), max(positions))
+        ends.append((axis.locate(int(low)), axis.locate(int(high))))
+    return tuple(ends)
+
+
+def _content(pipeline: Pipeline, replaced: bool, data: Buffer | None, scratch: Scratch) -> npt.NDArray[Any]:
+    """What a chunk holds before it is changed, in memory of its own: the fill value where nothing is stored; anything if `replaced`."""
+    chunk = pipeline.chunk
+    array = np.empty(chunk.shape, chunk.dtype)
+    if not replaced:
+        array[...] = chunk.fill if data is None else pipeline.decode(data, scratch)
+    return array
+
+
+def _work(writing: Writing, store: BlockingWritable) -> None:
+    """One worker thread of a store that blocks."""
+    reader, scratch = store.reader(), Scratch()
+    try:
+        with store.busy():
+            while (found := writing.next_job()) is not None:
+                key, job = found
+                _run(writing.steps(key, job, scratch), store, reader, scratch)
+                writing.states[key] = DONE
+    except BaseException:
+        writing.stop()
+        raise
+
+
+def _run(steps: Steps, store: BlockingWritable, reader: Reader, scratch: Scratch) -> None:
+    step = next(steps)
+    with contextlib.suppress(StopIteration):
+        while True:
+            step = steps.send(reader.part(step.key, WHOLE, scratch) if isinstance(step, Get) else store.put(*step))
+
+
+async def _loop(writing: Writing, budget: Budget, context: Context) -> None:
+    """One of several loops of a store that waits on the network. Encoding is done in threads."""
+    store, layout = writing.target.store, writing.target.layout
+    while (found := writing.next_job()) is not None:
+        key, job = found
+        chunk = layout.pipeline(job.pieces[0].coords if job.shard is None else job.shard).chunk
+        steps, answer = writing.steps(key, job, Scratch()), None
+        async with budget.request(min(2 * chunk.nbytes, context.nbytes)):
+            while (step := await offload(partial(_next, steps, answer))) is not None:
+                if isinstance(step, Put):
+                    writing.states[key] = SENT
+                answer = await translated(_done(step, store), store, key)
+            writing.states[key] = DONE
+
+
+def _next(steps: Steps, answer: Any) -> Get | Put | None:
+    try:
+        return steps.send(answer)
+    except StopIteration:
+        return None
+
+
+async def _done(step: Get | Put, store: Any) -> Any:
+    if isinstance(step, Get):
+        return await store.get(step.key)
+    if step.version != ANY and isinstance(store, ConditionalStore):
+        return await store.replace(*step)
+    await (store.delete(step.key) if step.data is None else store.set(step.key, step.data))
+    return True

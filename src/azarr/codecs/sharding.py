@@ -72,6 +72,24 @@ class ShardLayout:
         return found
 
 
+    def unpack(self, shard: Buffer, scratch: Scratch) -> list[Buffer | None]:
+        """The encoded inner chunks of a shard, in C order; None for absent ones."""
+        coords, raw = list(np.ndindex(self.counts)), view(shard)
+        entries = self.entries(self.index_of(raw, scratch), coords, len(raw))
+        return [None if entry is None else raw[slice(*entry)] for entry in entries]
+
+    def pack(self, parts: Sequence[Buffer | None]) -> bytes:
+        """The shard of these encoded inner chunks, in C order, without gaps."""
+        position = self.index_size if self.at_start else 0
+        rows = np.full((len(parts), 2), ABSENT, U64)
+        present = [(row, view(part).data) for row, part in enumerate(parts) if part is not None]
+        for row, part in present:
+            rows[row] = position, len(part)
+            position += len(part)
+        index, inner = view(self.index.encode(rows.reshape(*self.counts, 2))).data, [part for _, part in present]
+        return b"".join([index, *inner] if self.at_start else [*inner, index])
+
+
 class Sharding(ArrayBytes):
     """The spec: the inner chunk shape divides the shard's evenly, and the codecs of the index have a fixed size."""
 
@@ -112,27 +130,18 @@ class Sharding(ArrayBytes):
         """The whole shard, where it lies inside another codec; the engine reads shards of a store by their parts."""
         layout = self.layout(chunk)
         chunk.limits.check("chunk", chunk.nbytes, "a shard inside another codec")
-        raw = view(data)
-        index = layout.index_of(raw, scratch)
         array = np.empty(chunk.shape, chunk.dtype)
-        coords = list(np.ndindex(layout.counts))
-        for each, entry in zip(coords, layout.entries(index, coords, len(raw)), strict=True):
-            array[_region(each, self.chunk_shape)] = chunk.fill if entry is None else layout.inner.decode(raw[slice(*entry)], scratch)
+        for each, part in zip(np.ndindex(layout.counts), layout.unpack(data, scratch), strict=True):
+            array[_region(each, self.chunk_shape)] = chunk.fill if part is None else layout.inner.decode(part, scratch)
         return array
 
     def encode(self, array: Array, chunk: ChunkSpec) -> Buffer:
         """All inner chunks, those equal to the fill value left out, bit for bit; and the index."""
-        layout = self.layout(chunk)
-        position = layout.index_size if self.at_start else 0
-        rows, parts = np.full((*layout.counts, 2), ABSENT, U64), list[memoryview]()
+        layout, parts = self.layout(chunk), list[Buffer | None]()
         for each in np.ndindex(layout.counts):
             part = array[(*_region(each, self.chunk_shape), ...)]  # the ellipsis keeps an array where there are no axes
-            if not same_bits(part, chunk):
-                parts.append(view(layout.inner.encode(part)).data)
-                rows[each] = position, len(parts[-1])
-                position += len(parts[-1])
-        index = view(layout.index.encode(rows)).data
-        return b"".join([index, *parts] if self.at_start else [*parts, index])
+            parts.append(None if same_bits(part, chunk) else layout.inner.encode(part))
+        return layout.pack(parts)
 
 
 def same_bits(array: Array, chunk: ChunkSpec) -> bool:

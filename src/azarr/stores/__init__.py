@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from azarr.errors import redact
-from azarr.stores.base import BlockingStore, ByteRange, Listing, Store, Value, WritableStore
+from azarr.stores.base import BlockingStore, ByteRange, Cleaning, ConditionalStore, Holding, Listing, Store, Value, WritableStore
 from azarr.stores.counting import CountingStore
 from azarr.stores.memory import MemoryStore
 
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 __all__ = [
     "BlockingStore",
     "ByteRange",
+    "Cleaning",
+    "ConditionalStore",
     "CountingStore",
     "HTTPStore",
+    "Holding",
     "Listing",
     "LocalStore",
     "MemoryStore",

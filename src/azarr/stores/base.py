@@ -5,12 +5,15 @@ A key is a path with "/" between its parts. `get` gives None for one reason only
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Hashable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 from azarr.errors import InvalidKey
 from azarr.scratch import Buffer, Bytes, Scratch
 
+ANY = "*"
+"""What stands for every version of an object, and for none."""
 ByteRange: TypeAlias = tuple[int, int | None]
 """(start, stop) of bytes; (-n, None) for the last n; stop None for up to the end."""
 
@@ -45,6 +48,33 @@ class WritableStore(Store, Protocol):
 
 
 @runtime_checkable
+class ConditionalStore(WritableStore, Protocol):
+    """What writing needs where others may write too."""
+
+    def replace(self, key: str, data: Buffer | None, version: str | None) -> Awaitable[bool]:
+        """Put `data` under `key` (None: delete it) if the object there is of `version` (None: if there is none). Whether it was."""
+        ...
+
+
+@runtime_checkable
+class Holding(Protocol):
+    """What appending needs so that rows are shown only once they are stored."""
+
+    def hold(self, key: str) -> AbstractAsyncContextManager[None]:
+        """Hold back other processes that hold the same object, which exists."""
+        ...
+
+
+@runtime_checkable
+class Cleaning(Protocol):
+    """A store in which writers that are killed leave something behind."""
+
+    def clean(self) -> Awaitable[None]:
+        """Delete what writers that are dead left behind. Called when a node is opened to be written to."""
+        ...
+
+
+@runtime_checkable
 class Listing(Protocol):
     """What finding members needs, where there is no consolidated metadata."""
 
@@ -75,6 +105,23 @@ class BlockingStore(Store, Protocol):
     """A store whose reads block: the engine runs the whole life of a chunk in one worker thread."""
 
     def reader(self) -> Reader: ...
+
+
+@runtime_checkable
+class BlockingWritable(BlockingStore, Protocol):
+    """A store whose writes block too: one worker thread reads what is there, changes it and puts it back."""
+
+    def put(self, key: str, data: Buffer | None, version: str | None = ANY) -> bool:
+        """As `ConditionalStore.replace`, blocking; `ANY` replaces whatever is there."""
+        ...
+
+    def busy(self) -> AbstractContextManager[None]:
+        """Entered by a thread that is going to put several objects."""
+        ...
+
+    def place(self, key: str) -> Hashable:
+        """What all stores of this process that reach the same object have in common."""
+        ...
 
 
 def is_blocking(store: object) -> TypeGuard[BlockingStore]:

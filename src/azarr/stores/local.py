@@ -6,9 +6,13 @@ Writes are staged beside the object and renamed, so that a reader sees the old o
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import fcntl
 import os
-from collections.abc import AsyncIterator, Generator
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -17,20 +21,32 @@ import numpy as np
 from azarr._platform import offload
 from azarr.errors import StoreError
 from azarr.scratch import Buffer, Bytes, Scratch, view
-from azarr.stores.base import ByteRange, Value, check_key
+from azarr.stores.base import ANY, ByteRange, Value, check_key
 
-STAGED = ".azarr-"
-"""Names of staged files begin so; they are not keys, and listings leave them out."""
+STAGED = ".azarr-staged"
+"""The folder, below the root, of files that are being written. It is there while somebody writes, and listings leave it out."""
+HELD_BY_OTHERS = 2e-3
+"""Seconds between two looks at a lock."""
+MOST = 1 << 30
+"""Bytes that are written at a time; operating systems take no more than 2 GiB."""
+CLOSED = getattr(os, "O_CLOEXEC", 0)
+NEW, FOLDER = os.O_WRONLY | os.O_CREAT | os.O_EXCL | CLOSED, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | CLOSED
 FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class LocalStore:
-    """Objects as files below `root`, a path or a URL of `file:`. Nothing is read or made until it is asked for."""
+    """Objects as files below `root`, a path or a URL of `file:`. Nothing is read or made until it is asked for.
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    `durability`: after "rename", what was written survives the end of the process; after "full", that of the machine too.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], *, durability: str = "rename") -> None:
+        if durability not in ("rename", "full"):
+            raise ValueError(f"durability is 'rename' or 'full', not {durability!r}")
         text = os.fspath(root)
         self.root = Path(unquote(urlsplit(text).path) if text.startswith("file://") else text)
-        self.prefix = os.path.join(self.root, "")
+        self.prefix, self.durability = os.path.join(self.root, ""), durability
+        self._stage, self._lock, self._writing = self.prefix + STAGED, threading.Lock(), 0
 
     def __repr__(self) -> str:
         return f"LocalStore({str(self.root)!r})"
@@ -48,11 +64,15 @@ class LocalStore:
 
     async def set(self, key: str, data: Buffer) -> None:
         check_key(key)
-        await offload(lambda: self._set(key, view(data)))
+        await offload(lambda: self.put(key, data))
 
     async def delete(self, key: str) -> None:
         check_key(key)
-        await offload(lambda: self._delete(key))
+        await offload(lambda: self.put(key, None))
+
+    async def replace(self, key: str, data: Buffer | None, version: str | None) -> bool:
+        check_key(key)
+        return await offload(lambda: self.put(key, data, version))
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         folder = self.root / check_key(prefix) if prefix else self.root
@@ -68,24 +88,126 @@ class LocalStore:
             async for key in self.list(start + name[:-1]):
                 yield key
 
-    def _set(self, key: str, data: Bytes) -> None:
-        path = os.path.join(self.root, key)
-        folder = os.path.dirname(path)
-        staged = os.path.join(folder, f"{STAGED}{os.urandom(8).hex()}")
+    def put(self, key: str, data: Buffer | None, version: str | None = ANY) -> bool:
+        path = self.prefix + check_key(key)
         with self._translating(key):
-            try:
-                os.makedirs(folder, exist_ok=True)
-                with open(staged, "xb") as file:
-                    file.write(data.data)
-                os.replace(staged, path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(staged)
-                raise
+            if data is None:
+                return self._commit(None, path, version)
+            with self.busy(), self._staging(view(data)) as staged:
+                return self._commit(staged, path, version)
 
-    def _delete(self, key: str) -> None:
-        with self._translating(key), contextlib.suppress(FileNotFoundError):
-            os.unlink(os.path.join(self.root, key))
+    def place(self, key: str) -> str:
+        return os.path.abspath(self.prefix + key)
+
+    @contextlib.asynccontextmanager
+    async def hold(self, key: str) -> AsyncGenerator[None]:
+        path = self.prefix + check_key(key)
+        with contextlib.ExitStack() as held:  # also if this is cancelled just when the lock was taken
+            # Other processes set no event, and a thread that blocks on the lock could not be cancelled.
+            while not await offload(lambda: self._hold(key, path, held)):  # noqa: ASYNC110
+                await asyncio.sleep(HELD_BY_OTHERS)
+            yield
+
+    def _hold(self, key: str, path: str, held: contextlib.ExitStack) -> bool:
+        """Lock the file, until `held` is closed. Not if it is held by somebody else, or was replaced meanwhile."""
+        with self._translating(key), contextlib.ExitStack() as opened:
+            file = os.open(path, FLAGS)
+            opened.callback(os.close, file)
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(file), os.stat(path)):
+                    held.push(opened.pop_all())
+                    return True
+            return False
+
+    async def clean(self) -> None:
+        await offload(self._clean)
+
+    def _clean(self) -> None:
+        with contextlib.suppress(OSError):  # there is nothing left behind, or others are writing
+            for name in os.listdir(self._stage):
+                self._clean_file(os.path.join(self._stage, name))
+            os.rmdir(self._stage)
+
+    def _clean_file(self, path: str) -> None:
+        """Delete what a writer left behind that is dead; those that live hold a lock."""
+        with contextlib.suppress(FileNotFoundError, BlockingIOError):
+            file = os.open(path, FLAGS)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(path)
+            finally:
+                os.close(file)
+
+    @contextlib.contextmanager
+    def busy(self) -> Generator[None]:
+        """The folder of what is staged goes when nobody is busy: made and deleted for each object, it would cost as much as they do."""
+        with self._lock:
+            self._writing += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._writing -= 1
+                if not self._writing:
+                    with contextlib.suppress(OSError):  # it is not there, or other processes are writing
+                        os.rmdir(self._stage)
+
+    @contextlib.contextmanager
+    def _staging(self, data: Bytes) -> Generator[str]:
+        """A file of `data`, not under the name of an object yet: locked as long as its writer lives, deleted if nobody renames it."""
+        file, path = self._new()
+        try:
+            for begin in range(0, data.size, MOST):
+                _all(file, data[begin : begin + MOST].data)
+            now = time.time_ns()  # clocks of file systems are coarse: two versions could have one time
+            os.utime(file, ns=(now, now))
+            if self.durability == "full":
+                os.fsync(file)
+            yield path
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            os.close(file)
+
+    def _new(self) -> tuple[int, str]:
+        while True:
+            path = os.path.join(self._stage, os.urandom(8).hex())
+            try:
+                file = os.open(path, NEW, 0o666)
+            except FileNotFoundError:
+                with contextlib.suppress(FileExistsError):  # `exist_ok` fails where others delete it meanwhile
+                    os.makedirs(self._stage)
+                continue
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file).st_nlink:  # else it was swept before it was locked
+                return file, path
+            os.close(file)
+
+    def _commit(self, staged: str | None, path: str, version: str | None) -> bool:
+        """Rename or delete, if the object is of `version`. Whoever changes an object holds a lock on its folder."""
+        above = os.path.dirname(path)
+        try:
+            folder = os.open(above, FOLDER)
+        except FileNotFoundError:
+            if staged is None:
+                return version in (ANY, None)
+            os.makedirs(above, exist_ok=True)
+            folder = os.open(above, FOLDER)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            if version not in (ANY, None if version == ANY else _version_at(path)):
+                return False
+            if staged is not None:
+                os.replace(staged, path)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+            if self.durability == "full":
+                os.fsync(folder)
+            return True
+        finally:
+            os.close(folder)
 
     def _names(self, prefix: str, folder: Path) -> list[str]:
         with self._translating(prefix), contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
@@ -130,7 +252,7 @@ class _Reader:
             start = max(size + start, 0) if start < 0 else min(start, size)
             buffer = scratch.take("part", max(min(size if stop is None else stop, size) - start, 0))
             os.lseek(file, start, os.SEEK_SET)
-            return Value(buffer[: _fill(file, buffer)], f"{status.st_mtime_ns:x}-{status.st_ino:x}-{size:x}", size)
+            return Value(buffer[: _fill(file, buffer)], _version(status), size)
         except OSError as error:
             raise self._error(error, key) from error
         finally:
@@ -157,6 +279,22 @@ class _Reader:
 
     def _error(self, error: OSError, key: str) -> StoreError:
         return StoreError(f"{type(error).__name__}: {error.strerror}", store=repr(self._store), key=key)
+
+
+def _version(status: os.stat_result) -> str:
+    return f"{status.st_mtime_ns:x}-{status.st_ino:x}-{status.st_size:x}"
+
+
+def _version_at(path: str) -> str | None:
+    try:
+        return _version(os.stat(path))
+    except FileNotFoundError:
+        return None
+
+
+def _all(file: int, data: memoryview) -> None:
+    while data:
+        data = data[os.write(file, data) :]
 
 
 def _rest(file: int, scratch: Scratch) -> Bytes:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, MutableMapping
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, MutableMapping
+from contextlib import asynccontextmanager, nullcontext
 
 from azarr.errors import ReadOnly
 from azarr.scratch import Buffer, Bytes, Scratch, view
-from azarr.stores.base import ByteRange, Value, check_key
+from azarr.stores.base import ANY, ByteRange, Value, check_key
+
+_lock = threading.Lock()
+"""Of all stores in memory, as several may have one mapping; it is held while one reference is looked at and replaced."""
 
 
 class MemoryStore:
@@ -42,11 +47,38 @@ class MemoryStore:
             return None
         return Value(data, None, len(data)) if byte_range is None else Value(sliced(data, byte_range), _version(data), len(data))
 
+    def put(self, key: str, data: Buffer | None, version: str | None = ANY) -> bool:
+        if not isinstance(self.mapping, MutableMapping):
+            raise ReadOnly("this mapping cannot be written to")
+        new = None if data is None else view(data).tobytes()
+        with _lock:
+            held = None if version == ANY else self.mapping.get(check_key(key))
+            if version not in (ANY, None if held is None else _version(held)):
+                return False
+            if new is None:
+                self.mapping.pop(check_key(key), None)
+            else:
+                self.mapping[check_key(key)] = new
+        return True
+
+    def busy(self) -> nullcontext[None]:
+        return nullcontext()
+
+    def place(self, key: str) -> tuple[int, str]:
+        return id(self.mapping), key
+
+    @asynccontextmanager
+    async def hold(self, key: str) -> AsyncGenerator[None]:
+        yield  # no other process can reach the mapping
+
+    async def replace(self, key: str, data: Buffer | None, version: str | None) -> bool:
+        return self.put(key, data, version)
+
     async def set(self, key: str, data: Buffer) -> None:
-        self._writable()[check_key(key)] = view(data).tobytes()
+        self.put(key, data)
 
     async def delete(self, key: str) -> None:
-        self._writable().pop(check_key(key), None)
+        self.put(key, None)
 
     async def list(self, prefix: str) -> AsyncIterator[str]:
         start = f"{check_key(prefix)}/" if prefix else ""
@@ -62,11 +94,6 @@ class MemoryStore:
             if head + slash not in seen:
                 seen.add(head + slash)
                 yield head + slash
-
-    def _writable(self) -> MutableMapping[str, Buffer]:
-        if not isinstance(self.mapping, MutableMapping):
-            raise ReadOnly("this mapping cannot be written to")
-        return self.mapping
 
 
 def _version(data: Buffer) -> str:

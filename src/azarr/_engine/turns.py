@@ -1,0 +1,74 @@
+"""Writes of one array that touch the same chunks take turns, in the order in which they were begun: in one process, across tasks, threads
+and event loops, without blocking any loop. So what they leave is what some order of them, one after the other, would have left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncGenerator, Hashable
+
+from azarr.stores.base import BlockingWritable
+
+Box = tuple[tuple[int, int], ...]
+"""The first and the last chunk along each axis."""
+
+
+class _Turn:
+    """One write. `before` are the writes that it waits for."""
+
+    __slots__ = ("before", "box", "loop", "ready")
+
+    def __init__(self, box: Box) -> None:
+        self.box, self.loop = box, asyncio.get_running_loop()
+        self.ready: asyncio.Future[None] = self.loop.create_future()
+        self.before: set[_Turn] = set()
+
+    def touches(self, other: _Turn) -> bool:
+        return all(first <= end and begin <= last for (first, last), (begin, end) in zip(self.box, other.box, strict=True))
+
+    def come(self) -> None:
+        if not self.ready.done():
+            self.ready.set_result(None)
+
+
+_lock = threading.Lock()
+_turns: dict[Hashable, list[_Turn]] = {}
+"""Writes by what they write to, in the order in which they were begun."""
+
+
+def place_of(store: object, key: str) -> Hashable:
+    """What all stores of this process that reach the same object have in common."""
+    return store.place(key) if isinstance(store, BlockingWritable) else (id(store), key)
+
+
+@contextlib.asynccontextmanager
+async def turn(place: Hashable, box: Box) -> AsyncGenerator[None]:
+    """Wait for all earlier writes to `place` that touch chunks of `box`, and hold back later ones."""
+    mine = _Turn(box)
+    with _lock:
+        others = _turns.setdefault(place, [])
+        mine.before.update(filter(mine.touches, others))
+        others.append(mine)
+    try:
+        if mine.before:
+            await mine.ready
+        yield
+    finally:
+        _leave(place, mine)
+
+
+def _leave(place: Hashable, mine: _Turn) -> None:
+    with _lock:
+        others = _turns[place]
+        others.remove(mine)
+        if not others:
+            del _turns[place]
+        next_ones = [other for other in others if mine in other.before]
+        for other in next_ones:
+            other.before.discard(mine)
+        woken = [other for other in next_ones if not other.before]
+    for other in woken:
+        with contextlib.suppress(RuntimeError):  # its loop was closed
+            other.loop.call_soon_threadsafe(other.come)
