@@ -40,7 +40,7 @@ class Batch:
     arrays: tuple[tuple[Recipe, Values], ...]
 
 
-def _batches() -> Iterator[Any]:
+def batches() -> Iterator[Any]:
     """Recipes of one peer, some at a time, so that a failure names a place to look."""
     chosen = (from_json(RECIPE),) if RECIPE else recipes(ARRAYS, SEED)
     for writer in DECKS:
@@ -72,7 +72,7 @@ def batch(request: pytest.FixtureRequest, tmp_path: Path, writers: ModuleType) -
     return Batch(tmp_path, tuple(zip(mine, truths, strict=True)))
 
 
-@pytest.mark.parametrize("batch", list(_batches()), indirect=True)
+@pytest.mark.parametrize("batch", list(batches()), indirect=True)
 async def test_every_selection_reads_what_numpy_selects(batch: Batch, tally: Tally) -> None:
     memory = {path.relative_to(batch.root).as_posix(): path.read_bytes() for path in _files(batch.root)}
     found: list[str] = []

@@ -11,7 +11,7 @@ import numpy as np
 from azarr.codecs.base import BytesBytes, Configuration, check_size, settings
 from azarr.codecs.native import decoder
 from azarr.codecs.registry import load
-from azarr.errors import ChunkDecodeError
+from azarr.errors import ChunkDecodeError, UnknownCodec
 from azarr.scratch import Buffer, Bytes, Scratch, view
 
 U32, HEADER = struct.Struct("<I"), struct.Struct("<4B3I")
@@ -57,6 +57,8 @@ class Blosc(BytesBytes):
         return into
 
     def encode(self, data: Buffer) -> Buffer:
+        if self.cname == "snappy":
+            raise UnknownCodec("no package writes Snappy inside Blosc; azarr reads it", field="codecs.blosc.cname", value=self.cname)
         module = load("numcodecs.blosc", "blosc", "pip install numcodecs")
         raw = view(data)
         elements = raw.view(f"V{self.typesize}") if raw.size % self.typesize == 0 else raw

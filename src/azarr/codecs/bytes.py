@@ -57,4 +57,7 @@ class Bytes(ArrayBytes):
     def encode(self, array: Array, chunk: ChunkSpec) -> Buffer:
         if not chunk.nbytes:
             return b""
-        return np.ascontiguousarray(array, self.stored_dtype(chunk)).reshape(-1).view(np.uint8)
+        stored = self.stored_dtype(chunk)
+        if chunk.dtype.kind in "Mm" and stored != chunk.dtype:
+            array, stored = np.ascontiguousarray(array, chunk.dtype).view("=i8"), np.dtype(stored.byteorder + "i8")
+        return np.ascontiguousarray(array, stored).reshape(-1).view(np.uint8)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azarr.codecs import blosc, native
-from azarr.errors import ChunkDecodeError, MetadataError, MissingPackage
+from azarr.errors import ChunkDecodeError, MetadataError, MissingPackage, UnknownCodec
 from azarr.scratch import Scratch
 from memory import measured
 
@@ -278,3 +278,8 @@ def test_what_is_not_installed_is_named_with_the_line_that_installs_it(monkeypat
         PLAIN.encode(b"data")
     with pytest.raises(MissingPackage, match=r"the codec 'blosc with snappy' needs the package 'cramjam', .*: pip install cramjam$"):
         decoded(PLAIN, SNAPPY_SHUFFLED, 512)
+
+
+def test_snappy_is_not_written() -> None:
+    with pytest.raises(UnknownCodec, match="no package writes Snappy inside Blosc; azarr reads it"):
+        blosc.Blosc("blosc", {"cname": "snappy", "typesize": 1}).encode(b"1234")

@@ -149,3 +149,11 @@ def test_an_unknown_byte_order_is_refused(endian: Any) -> None:
 
 def test_the_old_name_of_the_codec_is_known() -> None:
     assert codec("endian", endian="big").endian == "big"
+
+
+@pytest.mark.parametrize("dtype", ["<M8", "<M8[s]", "<m8[10us]"])
+def test_times_are_swapped_with_and_without_a_unit(dtype: str) -> None:
+    values = np.array([1, -2], "<i8").view(dtype)
+    chunk = spec((2,), dtype, np.zeros((), dtype))
+    assert bytes(BIG.encode(values, chunk)) == values.view("<i8").astype(">i8").tobytes()
+    assert BIG.decode(BIG.encode(values, chunk), chunk, Scratch()).view("<i8").tolist() == [1, -2]
