@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 import numpy as np
@@ -163,37 +162,3 @@ async def test_rows_are_seen_once_they_are_stored():
     writes.clear()
     await array.resize((1,))
     assert writes == ["zarr.json"]
-
-
-@FORMATS
-async def test_consolidated_metadata_never_go_stale(zarr_format: int, tmp_path: Any):
-    """Until they are made anew, there are none."""
-    changes: dict[str, Any] = {
-        "attributes of an array": lambda: change("a/x", "update_attrs", {"x": 1}),
-        "a shape": lambda: change("a/x", "resize", (7,)),
-        "rows": lambda: change("a/x", "append", [1]),
-        "a new array": lambda: azarr.create_array(store, "a/y", shape=(1,), dtype="u1", zarr_format=zarr_format),
-        "a new group": lambda: azarr.create_group(store, "b", zarr_format=zarr_format),
-    }
-
-    async def change(path: str, verb: str, argument: Any) -> None:
-        await getattr(await azarr.open(store, path, mode="r+"), verb)(argument)
-
-    for name, make in changes.items():
-        store: dict[str, bytes] = {}
-        await azarr.create_array(store, "a/x", shape=(2,), dtype="u1", zarr_format=zarr_format)
-        consolidate(store, zarr_format)
-        assert (await azarr.open_consolidated(store)).known
-        await make()
-        assert (await azarr.open_group(store)).metadata.consolidated is None, name
-
-
-def consolidate(store: dict[str, bytes], zarr_format: int) -> None:
-    """By hand: what the documents say now."""
-    if zarr_format == 2:
-        documents = {key: json.loads(data) for key, data in store.items() if key.rpartition("/")[2].startswith(".z")}
-        store[".zmetadata"] = json.dumps({"zarr_consolidated_format": 1, "metadata": documents}).encode()
-    else:
-        members = {key.removesuffix("/zarr.json"): json.loads(data) for key, data in store.items() if key.endswith("/zarr.json")}
-        root = json.loads(store["zarr.json"]) | {"consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": members}}
-        store["zarr.json"] = json.dumps(root).encode()

@@ -50,6 +50,7 @@ LAYERS = """
     group
     _creation
     _open
+    _verbs
 """.split()  # noqa: SIM905  # a table
 """All modules of the core in order: each imports only from those before it."""
 PURE = LAYERS[: LAYERS.index("context") + 1]
@@ -164,13 +165,18 @@ def test_azarr_exports_these_names():
         "Ref",
         "Selection",
         "__version__",
+        "consolidate",
         "create_array",
         "create_group",
+        "delete",
         "errors",
+        "load",
         "open",
         "open_array",
         "open_consolidated",
         "open_group",
+        "read_many",
+        "save",
         "stores",
     ]
     assert all(hasattr(azarr, name) for name in azarr.__all__)

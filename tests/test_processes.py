@@ -101,7 +101,7 @@ async def test_a_killed_writer_leaves_old_or_new_chunks_and_no_other_file(tmp_pa
         await array[...].write(1)
 
 
-KILLS = 20
+KILLS = 150
 
 
 async def wait_for_writes(path: Path, count: int) -> None:

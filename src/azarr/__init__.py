@@ -9,6 +9,7 @@
 from azarr import errors, stores
 from azarr._engine import Block
 from azarr._open import create_array, create_group, open, open_array, open_consolidated, open_group  # noqa: A004  # the verb of the field
+from azarr._verbs import consolidate, delete, load, read_many, save
 from azarr.array import Array, Selection
 from azarr.context import Context
 from azarr.group import Group
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 
 # fmt: off
 __all__ = [
-    "open", "open_group", "open_array", "open_consolidated", "create_array", "create_group", "Ref", "Group", "Array", "Selection",
+    "open", "open_group", "open_array", "open_consolidated", "create_array", "create_group", "save", "load", "delete",
+    "consolidate", "read_many", "Ref", "Group", "Array", "Selection",
     "Block", "Plan", "Context", "Limits", "errors", "stores", "__version__",
 ]

@@ -5,8 +5,9 @@ Growth stores data and then metadata, shrinking metadata and then deletes: whene
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -36,8 +37,16 @@ def writable(access: Access, path: str) -> WritableStore:
     return access.store
 
 
-async def forget_consolidated(access: Access, path: str) -> None:
-    """Take consolidated metadata that have the node at `path`, which is about to change, away from groups: stale ones would be believed.
+@contextlib.asynccontextmanager
+async def forgetting(access: Access, path: str) -> AsyncGenerator[None]:
+    """Around a change of the node at `path`: consolidated metadata that have it are taken away, also those that are made meanwhile."""
+    await _forget(access, path)
+    yield
+    await _forget(access, path)
+
+
+async def _forget(access: Access, path: str) -> None:
+    """Take consolidated metadata that have the node at `path` away from groups: stale ones would be believed.
 
     In v3 those are the groups above it, in v2 a group is in its own too.
     """
@@ -55,16 +64,17 @@ async def forget_consolidated(access: Access, path: str) -> None:
 async def update_attributes(access: Access, path: str, metadata: Metadata, attributes: Mapping[str, Any]) -> Metadata:
     """Merge `attributes` into those of a node."""
     store, prefix = writable(access, path), f"{path}/" if path else ""
-    await forget_consolidated(access, path)
     if metadata.zarr_format == 2:
-        found = await change_document(store, f"{prefix}.zattrs", lambda document: {**document, **attributes})
+        async with forgetting(access, path):
+            found = await change_document(store, f"{prefix}.zattrs", lambda document: {**document, **attributes})
         return replace(metadata, attributes=found)
 
     def edit(document: Document) -> Document:
         held = document.get("attributes", {})
         return {**document, "attributes": {**(held if is_object(held) else {}), **attributes}}
 
-    document = await change_document(store, f"{prefix}zarr.json", edit)
+    async with forgetting(access, path):
+        document = await change_document(store, f"{prefix}zarr.json", edit)
     if isinstance(metadata, ArrayMetadata):
         return replace(metadata, attributes=document["attributes"], document=document)
     return replace(metadata, attributes=document["attributes"])
@@ -75,7 +85,6 @@ async def resize(access: Access, path: str, metadata: ArrayMetadata, shape: tupl
     store = writable(access, path)
     if len(shape) != metadata.ndim:
         raise MetadataError(f"one length per dimension is needed ({metadata.ndim})", field="shape", value=shape)
-    await forget_consolidated(access, path)
     if clear:
         for region in _regrown(metadata, shape):
             await _write(access, path, _shaped(metadata, tuple(map(max, metadata.shape, shape))), region, metadata.fill)
@@ -86,7 +95,8 @@ async def resize(access: Access, path: str, metadata: ArrayMetadata, shape: tupl
         before = _parsed(metadata, document)
         return _parsed(before, {**document, "shape": list(shape)}).document
 
-    after = _parsed(metadata, await change_document(store, _key(path, metadata), edit))
+    async with forgetting(access, path):
+        after = _parsed(metadata, await change_document(store, _key(path, metadata), edit))
     await delete_objects(store, _keys_outside(path, before, after), access.context)
     return after
 
@@ -94,7 +104,6 @@ async def resize(access: Access, path: str, metadata: ArrayMetadata, shape: tupl
 async def append(access: Access, path: str, metadata: ArrayMetadata, values: npt.NDArray[Any], axis: int) -> ArrayMetadata:
     """Add `values` at the end of `axis`. Rows are seen once they are stored; where the store cannot hold others back, once reserved."""
     store, key = writable(access, path), _key(path, metadata)
-    await forget_consolidated(access, path)
 
     def grow(document: Document) -> Document:
         shape = list(_parsed(metadata, document).shape)
@@ -110,7 +119,8 @@ async def append(access: Access, path: str, metadata: ArrayMetadata, values: npt
         await _write(access, path, grown, rows, values)
 
     if not isinstance(store, Holding):
-        after = _parsed(metadata, await change_document(store, key, grow))
+        async with forgetting(access, path):
+            after = _parsed(metadata, await change_document(store, key, grow))
         await store_rows(after)
         return after
     async with turn((place_of(store, key), "append"), ()), store.hold(key):
@@ -121,7 +131,8 @@ async def append(access: Access, path: str, metadata: ArrayMetadata, values: npt
         def publish(document: Document) -> Document:
             return {**document, "shape": list(after.shape)}
 
-        return _parsed(metadata, await change_document(store, key, publish))
+        async with forgetting(access, path):
+            return _parsed(metadata, await change_document(store, key, publish))
 
 
 def _key(path: str, metadata: ArrayMetadata) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, cast
 
-from azarr._changes import forget_consolidated
+from azarr._changes import forgetting
 from azarr._creation import Codecs, Lengths, array_metadata
 from azarr._engine import delete_objects, fetch_documents
 from azarr._nodes import find, find_all
@@ -84,7 +84,7 @@ async def create_group(
     context: Context | None = None,
 ) -> Group:  # fmt: skip
     """Create a group, and those above it that are not there yet. Errors: `NodeExists` unless `overwrite`, which deletes what is there."""
-    access, path = _creating(store, zarr_format, context), check_path(path)
+    access, path = creating(store, zarr_format, context), check_path(path)
     metadata = GroupMetadata(attributes or {}, zarr_format)
     await _create(access, path, metadata, overwrite)
     return Group(metadata, access, path)
@@ -103,7 +103,7 @@ async def create_array(
     them, or None; `compressors="auto"` is zstd. `fill_value` None is the zero of the data type. `order="F"` stores chunks transposed.
     Errors: `NodeExists` unless `overwrite`, which deletes what is there; `MetadataError`; `UnknownCodec`.
     """
-    access, path = _creating(store, zarr_format, context), check_path(path)
+    access, path = creating(store, zarr_format, context), check_path(path)
     metadata = array_metadata(
         shape=shape, dtype=dtype, chunks=chunks, shards=shards, filters=filters, serializer=serializer, compressors=compressors,
         fill_value=fill_value, dimension_names=dimension_names, attributes=attributes, zarr_format=zarr_format, order=order,
@@ -115,11 +115,12 @@ async def create_array(
     return array
 
 
-def _creating(source: Any, zarr_format: int, context: Context | None) -> Access:
+def creating(source: Any, zarr_format: int | None, context: Context | None) -> Access:
+    """Access to change what is there; the format of new nodes, None where none are made."""
     store = store_from(source)
     if not isinstance(store, WritableStore):
         raise ReadOnly(f"{store!r} cannot be written to")
-    if zarr_format not in (2, 3):
+    if zarr_format not in (None, 2, 3):
         raise MetadataError("must be 2 or 3", field="zarr_format", value=zarr_format)
     return Access(store, context or Context(), "r+", zarr_format, consolidated=False)
 
@@ -136,23 +137,28 @@ async def _create(access: Access, path: str, metadata: ArrayMetadata | GroupMeta
             raise NodeExists(f"the group at {where} is Zarr v{node.zarr_format}; zarr_format={node.zarr_format} makes nodes in it")
         if node is None:
             made = {folder: GroupMetadata(zarr_format=metadata.zarr_format), **made}
-    documents = {f"{place}/{name}".lstrip("/"): dump(each) for place, node in made.items() for name, each in _documents(node).items()}
+    documents = {f"{place}/{name}".lstrip("/"): dump(each) for place, node in made.items() for name, each in documents_of(node).items()}
     keys = [f"{path}/{name}".lstrip("/") for name in ("zarr.json", ".zarray", ".zgroup")]
     if any(data is not None for data in await fetch_documents(store, keys, access.context)):
         if not overwrite or not isinstance(store, Listing):
             raise NodeExists(f"a node stands at {path or '/'} of {store!r}; overwrite=True replaces it")
-        held = [key async for key in store.list(path)]
-        for of_nodes in (True, False):  # documents first: a node that is half deleted must not be seen
-            await delete_objects(store, (key for key in held if (key.rpartition("/")[2] in RESERVED) == of_nodes), access.context)
-    await forget_consolidated(access, path)
-    for key, data in documents.items():
-        if not isinstance(store, ConditionalStore):
-            await store.set(key, data)
-        elif not await store.replace(key, data, None) and key.rpartition("/")[0] == path:  # of a group above, somebody else's will do
-            raise NodeExists(f"a node was made at {path or '/'} of {store!r} by somebody else at the same time")
+        await delete_all(store, path, access.context)
+    async with forgetting(access, path):
+        for key, data in documents.items():
+            if not isinstance(store, ConditionalStore):
+                await store.set(key, data)
+            elif not await store.replace(key, data, None) and key.rpartition("/")[0] == path:  # of a group above, somebody else's will do
+                raise NodeExists(f"a node was made at {path or '/'} of {store!r} by somebody else at the same time")
 
 
-def _documents(metadata: ArrayMetadata | GroupMetadata) -> dict[str, Document]:
+async def delete_all(store: Any, path: str, context: Context) -> None:
+    """Delete all objects below `path`. Documents first: a node that is half deleted must not be seen."""
+    held = [key async for key in store.list(path)]
+    for of_nodes in (True, False):
+        await delete_objects(store, (key for key in held if (key.rpartition("/")[2] in RESERVED) == of_nodes), context)
+
+
+def documents_of(metadata: ArrayMetadata | GroupMetadata) -> dict[str, Document]:
     """The documents of a node by name, last the one that makes it a node."""
     is_array = isinstance(metadata, ArrayMetadata)
     if metadata.zarr_format == 3:

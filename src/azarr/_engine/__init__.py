@@ -9,8 +9,20 @@ from __future__ import annotations
 from azarr._engine.decoding import Target
 from azarr._engine.documents import change_document, fetch_documents
 from azarr._engine.reading import read
-from azarr._engine.streaming import Block, stream
+from azarr._engine.streaming import Block, all_of, stream
 from azarr._engine.turns import place_of, turn
 from azarr._engine.writing import delete_objects, write
 
-__all__ = ["Block", "Target", "change_document", "delete_objects", "fetch_documents", "place_of", "read", "stream", "turn", "write"]
+__all__ = [
+    "Block",
+    "Target",
+    "all_of",
+    "change_document",
+    "delete_objects",
+    "fetch_documents",
+    "place_of",
+    "read",
+    "stream",
+    "turn",
+    "write",
+]

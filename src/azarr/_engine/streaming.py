@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
+
+from azarr._engine.decoding import together
 
 
 class Block(NamedTuple):
@@ -17,6 +19,13 @@ class Block(NamedTuple):
 
 
 Read = Callable[[tuple[slice, ...]], Coroutine[Any, Any, npt.NDArray[Any]]]
+
+
+async def all_of(reads: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """What each of `reads` gives. The first error ends them all, and is raised when none is running any more."""
+    async with together() as group:
+        tasks = [group.create_task(read) for read in reads]
+    return [task.result() for task in tasks]
 
 
 async def stream(regions: Iterator[tuple[slice, ...]], read: Read, *, ordered: bool, most: int) -> AsyncIterator[Block]:

@@ -1,0 +1,72 @@
+"""Verbs over whole nodes: save and load, delete, consolidate; and reading many selections at once."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from azarr._changes import forgetting, writable
+from azarr._engine import all_of, change_document
+from azarr._nodes import find
+from azarr._open import create_array, creating, delete_all, documents_of, open_array, open_group
+from azarr.array import Array, Selection
+from azarr.context import Context
+from azarr.document import JSON, Document
+from azarr.errors import StoreError
+from azarr.grid import check_path
+from azarr.group import Group
+from azarr.ref import PendingSelection
+from azarr.stores import Listing
+
+
+async def save(store: Any, path: str, values: npt.ArrayLike, **options: Any) -> Array:
+    """Create an array at `path` that holds `values`, with their shape and dtype. `options` and errors are those of `create_array`."""
+    data = np.asarray(values)
+    arguments: dict[str, Any] = {"shape": data.shape, "dtype": data.dtype, **options}
+    array = await create_array(store, path, **arguments)
+    await array[...].write(data)
+    return array
+
+
+async def load(store: Any, path: str = "", *, context: Context | None = None) -> Any:
+    """All elements of the array at `path`, as `await open_array(store, path)[...]`."""
+    return await open_array(store, path, context=context)[...]
+
+
+async def read_many(*selections: Selection | PendingSelection) -> list[Any]:
+    """What each of `selections` reads, all at once; those of one context share its budget. The first error ends them all, and is raised."""
+    return await all_of([selection.read() for selection in selections])
+
+
+async def delete(store: Any, path: str = "", *, context: Context | None = None) -> None:
+    """Delete the node at `path` and all below it: first their documents, so that nothing is seen that is half deleted.
+
+    Errors: `NodeNotFound`, `ReadOnly`; `StoreError` for a store that cannot list.
+    """
+    access, path = creating(store, None, context), check_path(path)
+    if not isinstance(access.store, Listing):
+        raise StoreError("this store cannot list, so what is below a node cannot be found", store=repr(access.store), key=path)
+    await find(access, path, "node")
+    async with forgetting(access, path):
+        await delete_all(access.store, path, access.context)
+
+
+async def consolidate(store: Any, path: str = "", *, context: Context | None = None) -> Group:
+    """Copy the documents of all nodes below the group at `path` into its own, so that they are opened without asking for each.
+
+    For v3 that is not in the specification, but zarr-python and others read it. Errors: `NotAGroup`, `ReadOnly`, `StoreError`.
+    """
+    access = creating(store, None, context)
+    group: Any = await open_group(access.store, path, mode="r+", context=access.context)
+    prefix, documents = f"{group.path}/" if group.path else "", dict[str, JSON]()
+    async for name, node in group.walk():
+        documents.update({f"{name}/{key}": document for key, document in documents_of(node.metadata).items()})
+    if group.zarr_format == 2:
+        own = documents_of(group.metadata)
+        found: Document = {"zarr_consolidated_format": 1, "metadata": {**own, **documents}}
+        await change_document(writable(access, path), f"{prefix}.zmetadata", lambda _: found)
+    else:
+        members = {key.removesuffix("/zarr.json"): document for key, document in documents.items()}
+        inline = {"kind": "inline", "must_understand": False, "metadata": members}
+        await change_document(writable(access, path), f"{prefix}zarr.json", lambda held: {**held, "consolidated_metadata": inline})
+    return await open_group(access.store, path, context=access.context)
