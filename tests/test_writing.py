@@ -107,6 +107,22 @@ async def test_a_field_is_written_by_itself():
     assert (await array[...]).tolist() == [(0, 1.5, -1), (1, 2.5, -2), (2, 0, 0), (3, 0, 0), (0, 0, 0)]
 
 
+@pytest.mark.parametrize("options", [{}, {"shards": (4,)}], ids=["chunks", "shards"])
+async def test_a_field_of_chunks_that_are_not_there_leaves_the_others_at_their_fill_value(options: dict[str, Any]):
+    dtype = [("x", "i8"), ("y", "f8")]
+    for _ in range(20):  # what memory happens to hold
+        array = await azarr.create_array({}, shape=(4,), dtype=dtype, chunks=(2,), fill_value=np.array((7, 1.5), dtype), **options)
+        await array["x"].write(3)
+        assert (await array[...]).tolist() == [(3, 1.5)] * 4
+
+
+async def test_an_error_that_is_not_of_the_store_says_how_far_the_write_came():
+    array = await azarr.create_array({}, shape=(2,), dtype=bytes, chunks=(1,), context=azarr.Context(workers=1))
+    with pytest.raises(TypeError) as caught:
+        await array[...].write(np.array([b"a", "no bytes"], object))
+    assert caught.value.__notes__ == ["of the objects that were begun: 1 done, 1 failed, 0 unknown"]
+
+
 async def test_of_what_is_written_to_one_place_the_last_stays():
     array = await azarr.create_array({}, shape=(4,), dtype="u1", chunks=(3,))
     await array.oindex[[3, 1, 3, 1]].write([1, 2, 3, 4])

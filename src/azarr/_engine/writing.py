@@ -6,7 +6,6 @@ version that was read; where the store cannot say so, they are not seen.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
 import threading
@@ -78,13 +77,13 @@ async def write(
             else:
                 for _ in range(context.requests):
                     group.create_task(_loop(writing, budget_of(context), context))
-    except asyncio.CancelledError as error:
-        error.add_note(writing.report())
-        raise
     except StoreError as error:
         if len(writing.states) == 1:
             raise
         raise PartialWrite(f"{error}; {writing.report()}", **writing.outcome()) from error
+    except BaseException as error:
+        error.add_note(writing.report())
+        raise
 
 
 def _workers_for(target: Target, most: int) -> int:
@@ -180,7 +179,7 @@ class Writing:
 
     def _chunk(self, piece: Piece, old: Value | None, scratch: Scratch) -> Buffer | None:
         pipeline = self.target.layout.pipeline(piece.coords)
-        array = _content(pipeline, piece.whole and old is None, None if old is None else old.data, scratch)
+        array = _content(pipeline, piece.whole and self.fields is None, None if old is None else old.data, scratch)
         self._give(array, piece)
         return None if not self.empty and same_bits(array, pipeline.chunk) else pipeline.encode(array)
 
