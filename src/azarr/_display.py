@@ -40,7 +40,7 @@ def group_html(group: Any) -> str:
     return _table("Group", group, {"members": ", ".join(group.known)})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Tree:
     """A hierarchy as a picture: text by `str`, HTML in a notebook. `lines` are (depth, name, description)."""
 

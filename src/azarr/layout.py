@@ -18,7 +18,7 @@ from azarr.limits import DEFAULT_LIMITS, Limits
 from azarr.metadata import ArrayMetadata, without_unknown
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Layout:
     """The chunks of one array. `inner` is the grid of inner chunks, None where there are no shards to look into.
 

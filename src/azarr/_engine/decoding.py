@@ -81,7 +81,7 @@ class IndexCache:
             self.nbytes -= held.entries.nbytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Target:
     """Where chunks come from: an array's layout, the store it is in, and the prefix of its keys."""
 

@@ -22,7 +22,7 @@ Array: TypeAlias = npt.NDArray[Any]
 Configuration: TypeAlias = Mapping[str, JSON]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ChunkSpec:
     """A chunk as one codec sees it. `depth`: how many shards it lies in; each depth has scratch of its own."""
 

@@ -25,7 +25,7 @@ ABSENT, LAST = (1 << 64) - 1, (1 << 63) - 1
 U64 = np.dtype("<u8")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ShardLayout:
     """A shard of one shape: how many inner chunks it has along each axis, and how to read them and their index."""
 
