@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import fcntl
@@ -184,7 +185,7 @@ async def test_what_is_written_is_flushed_before_and_after_it_is_renamed_if_it_s
         store = LocalStore(tmp_path, durability=durability)
         await store.set("a/x", b"1")
         await store.delete("a/x")
-    flushed = ["fsync", "replace", "fsync folder", "unlink", "fsync folder"]
+    flushed = ["fsync", "fsync folder", "replace", "fsync folder", "unlink", "fsync folder"]  # of which the first is that of the new folder's name
     assert calls == (flushed if durability == "full" else ["replace", "unlink"])
     with pytest.raises(ValueError, match="durability is 'rename' or 'full', not 'none'"):
         LocalStore(tmp_path, durability="none")
@@ -258,6 +259,46 @@ async def test_nothing_is_made_until_something_is_written(tmp_path: Path):
     assert [key async for key in store.list("")] == []
     await store.delete("a")
     assert not root.exists()
+
+
+async def test_folders_go_with_the_last_object_in_them(tmp_path: Path):
+    store = LocalStore(tmp_path)
+    await store.set("b/c/5/1", b"1")
+    await store.set("b/zarr.json", b"{}")
+    await store.delete("b/c/5/1")
+    assert sorted(os.listdir(tmp_path / "b")) == ["zarr.json"]
+    await store.delete("b/zarr.json")
+    assert os.listdir(tmp_path) == []
+
+
+async def test_array_of_fewer_dimensions_can_take_the_place_of_a_deleted_one(tmp_path: Path):
+    two = await azarr.create_array(tmp_path / "b", shape=[6, 2], chunks=[1, 1], dtype="u1")
+    await two[:].write(1)
+    await azarr.delete(tmp_path / "b")
+    one = await azarr.create_array(tmp_path / "b", shape=[6], chunks=[1], dtype="u1")
+    await one[:].write(2)  # its chunk c/5 is a file, where the other's c/5/0 needed a folder
+    assert (await one[:]).tolist() == [2] * 6
+
+
+@pytest.mark.parametrize("durability", ["rename", "full"])
+async def test_folders_that_come_and_go_while_others_write_lose_nothing(tmp_path: Path, durability: str):
+    store, others = LocalStore(tmp_path, durability=durability), LocalStore(tmp_path, durability=durability)
+
+    async def come_and_go(store: LocalStore, name: str) -> int:
+        created = 0
+        for _ in range(200):
+            created += await store.replace("a/b/shared", name.encode(), None)
+            await store.set(f"a/b/{name}", b"mine")
+            assert bytes((await store.get(f"a/b/{name}")).data) == b"mine"
+            await store.delete(f"a/b/{name}")
+            if (held := await store.get("a/b/shared", (0, 1))) is not None:
+                await store.replace("a/b/shared", None, held.version)
+        return created
+
+    created = await asyncio.gather(*(come_and_go(one, name) for one, name in zip((store, others) * 2, "wxyz", strict=True)))
+    assert sum(created) > 0
+    await store.delete("a/b/shared")
+    assert os.listdir(tmp_path) == []
 
 
 async def test_name_of_the_store_is_its_folder(tmp_path: Path):

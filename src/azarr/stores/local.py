@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -27,6 +28,8 @@ STAGED = ".azarr-staged"
 """The folder, below the root, of files that are being written. It is there while somebody writes, and listings leave it out."""
 HELD_BY_OTHERS = 2e-3
 """Seconds between two looks at a lock."""
+MOVED = 100
+"""Tries to lock a folder that others delete and make again."""
 MOST = 1 << 30
 """Bytes that are written at a time; operating systems take no more than 2 GiB."""
 CLOSED = getattr(os, "O_CLOEXEC", 0)
@@ -75,18 +78,21 @@ class LocalStore:
         return await offload(lambda: self.put(key, data, version))
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
-        folder = self.root / check_key(prefix) if prefix else self.root
-        for name in await offload(lambda: self._names(prefix, folder)):
+        for name in await self._listed(prefix):
             yield name
 
     async def list(self, prefix: str) -> AsyncIterator[str]:
         start = f"{prefix}/" if prefix else ""
-        async for name in self.list_dir(prefix):
+        for name in await self._listed(prefix):
             if not name.endswith("/"):
                 yield start + name
                 continue
             async for key in self.list(start + name[:-1]):
                 yield key
+
+    async def _listed(self, prefix: str) -> Sequence[str]:
+        folder = self.root / check_key(prefix) if prefix else self.root
+        return await offload(lambda: self._names(prefix, folder))
 
     def put(self, key: str, data: Buffer | None, version: str | None = ANY) -> bool:
         path = self.prefix + check_key(key)
@@ -188,14 +194,12 @@ class LocalStore:
         """Rename or delete, if the object is of `version`. Whoever changes an object holds a lock on its folder."""
         above = os.path.dirname(path)
         try:
-            folder = os.open(above, FOLDER)
+            folder = self._folder(above, make=staged is not None)
         except FileNotFoundError:
-            if staged is None:
-                return version in (ANY, None)
-            os.makedirs(above, exist_ok=True)
-            folder = os.open(above, FOLDER)
+            if staged is not None:
+                raise
+            return version in (ANY, None)
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
             if version not in (ANY, None if version == ANY else _version_at(path)):
                 return False
             if staged is not None:
@@ -205,11 +209,53 @@ class LocalStore:
                     os.unlink(path)
             if self.durability == "full":
                 os.fsync(folder)
+            if staged is None:
+                self._prune(above)
             return True
         finally:
             os.close(folder)
 
-    def _names(self, prefix: str, folder: Path) -> list[str]:
+    def _prune(self, folder: str) -> None:
+        """Delete the folder, which is locked, if it is empty, and those above: a chunk of another array may be called as they are."""
+        with contextlib.suppress(OSError), contextlib.ExitStack() as opened:  # an error, as a rule: it is not empty
+            while folder.startswith(self.prefix):
+                os.rmdir(folder)
+                folder = os.path.dirname(folder)
+                opened.callback(os.close, self._folder(folder, make=False))
+
+    def _folder(self, path: str, *, make: bool) -> int:
+        """The folder, open and locked: the one of this name, for whoever deletes the last object of a folder deletes that too."""
+        for tries in range(MOVED):
+            with contextlib.ExitStack() as opened:
+                try:
+                    folder = os.open(path, FOLDER)
+                    opened.callback(os.close, folder)
+                    fcntl.flock(folder, fcntl.LOCK_EX)
+                    if os.path.samestat(os.fstat(folder), os.stat(path)):
+                        opened.pop_all()
+                        return folder
+                except FileNotFoundError:
+                    if not make or tries == MOVED - 1:
+                        raise
+                    with contextlib.suppress(FileNotFoundError):  # a folder above was deleted meanwhile
+                        self._make(path)
+        raise BlockingIOError(errno.EAGAIN, "its folder was deleted and made again, time after time")
+
+    def _make(self, path: str) -> None:
+        """The folder and those above it. Their names are as durable as what will be in them."""
+        above = os.path.dirname(path)
+        if above and not os.path.isdir(above):
+            self._make(above)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path)
+        if self.durability == "full":
+            file = os.open(above or os.curdir, FOLDER)
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
+
+    def _names(self, prefix: str, folder: Path) -> Sequence[str]:
         with self._translating(prefix), contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
             return sorted(entry.name + "/" * entry.is_dir() for entry in entries if not entry.name.startswith(STAGED))
         return []
