@@ -41,7 +41,7 @@ LAYERS = """
     _platform.cpython  _platform
     stores.base  stores.memory  stores.local  stores.http  stores.counting  stores
     access
-    _engine.turns  _engine.decoding  _engine.blocking  _engine.waiting  _engine.documents  _engine.reading  _engine.streaming  _engine.writing  _engine
+    _engine.turns  _engine.decoding  _engine.blocking  _engine.waiting  _engine.documents  _engine.reading  _engine.streaming  _engine.objects  _engine.writing  _engine
     _display
     _nodes
     _changes

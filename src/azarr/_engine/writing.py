@@ -6,21 +6,20 @@ version that was read; where the store cannot say so, they are not seen.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from azarr._engine.decoding import Target, together
 from azarr._engine.documents import translated
+from azarr._engine.objects import Get, Put, Steps, Work, perform
 from azarr._engine.turns import Box, place_of, turn
-from azarr._engine.waiting import Budget, budget_of
-from azarr._platform import cores, offload
+from azarr._platform import offload
 from azarr.codecs import Pipeline
 from azarr.codecs.sharding import same_bits
 from azarr.context import Context
@@ -29,33 +28,14 @@ from azarr.grid import Grid
 from azarr.plan import Job, Piece, covers, give, jobs
 from azarr.scratch import Buffer, Scratch
 from azarr.selection import Region
-from azarr.stores.base import ANY, BlockingWritable, ConditionalStore, Reader, Value, WritableStore
+from azarr.stores.base import ANY, BlockingWritable, Value, WritableStore
 
 CREATING = 50e-6
 """Seconds. Where encoding an object takes less, two workers get into each other's way in its folder, and are slower than one."""
 ATTEMPTS = 64
 """Times that an object is read and changed again because somebody else replaced it meanwhile."""
-WHOLE = (0, None)
 BEGUN, SENT, DONE = "begun", "sent", "done"
 OUTCOMES = {"done": DONE, "failed": BEGUN, "unknown": SENT}
-
-
-class Get(NamedTuple):
-    """A step of a write: read the object."""
-
-    key: str
-
-
-class Put(NamedTuple):
-    """A step of a write: replace the object, if it is of `version`; None deletes it."""
-
-    key: str
-    data: Buffer | None
-    version: str | None
-
-
-Steps = Generator[Get | Put, Any, None]
-"""How one object is written. `Get` is answered with a `Value` or None, `Put` with whether it was done."""
 
 
 async def write(
@@ -70,13 +50,8 @@ async def write(
         return
     writing, store = Writing(target, region, values, fields, empty), target.store
     try:
-        async with turn(place_of(store, target.prefix), _box(region, target.layout.metadata.grid)), together() as group:
-            if isinstance(store, BlockingWritable):
-                for _ in range(_workers_for(target, context.workers or cores())):
-                    group.create_task(offload(partial(_work, writing, store), stop=writing.stop))
-            else:
-                for _ in range(context.requests):
-                    group.create_task(_loop(writing, budget_of(context), context))
+        async with turn(place_of(store, target.prefix), box_of(region, target.layout.metadata.grid)):
+            await perform(writing, store, context, workers=_workers_for(target))
     except StoreError as error:
         if len(writing.states) == 1:
             raise
@@ -86,9 +61,9 @@ async def write(
         raise
 
 
-def _workers_for(target: Target, most: int) -> int:
+def _workers_for(target: Target) -> int | None:
     pipeline = target.layout.pipeline((0,) * target.layout.metadata.ndim)
-    return 1 if pipeline.seconds < CREATING and pipeline.chunk.kind == "fixed" else most
+    return 1 if pipeline.seconds < CREATING and pipeline.chunk.kind == "fixed" else None
 
 
 async def delete_objects(store: WritableStore, keys: Iterator[str], context: Context) -> None:
@@ -114,7 +89,7 @@ def _delete(store: BlockingWritable, keys: Iterator[str], stop: threading.Event)
         store.put(key, None)
 
 
-class Writing:
+class Writing(Work[Job]):
     """One write: the jobs that are left, and how those that were begun stand."""
 
     def __init__(self, target: Target, region: Region, values: npt.NDArray[Any], fields: Any, empty: bool) -> None:
@@ -123,22 +98,20 @@ class Writing:
         if region.points and layout.inner is not None:
             work = _once(work)
         self.target, self.source, self.points, self.fields, self.empty = target, region.target(values), region.points, fields, empty
-        self._jobs, self._lock, self.stopped = work, threading.Lock(), False
         self.states: dict[str, str] = {}
+        super().__init__((target.key(_coords(job)), job) for job in work)
 
-    def stop(self) -> None:
-        """No further object is begun."""
-        self.stopped = True
+    def begun(self, key: str) -> None:
+        self.states[key] = BEGUN
 
-    def next_job(self) -> tuple[str, Job] | None:
-        """The next object to write, and the pieces of it."""
-        with self._lock:
-            job = None if self.stopped else next(self._jobs, None)
-            if job is None:
-                return None
-            key = self.target.key(job.pieces[0].coords if job.shard is None else job.shard)
-            self.states[key] = BEGUN
-            return key, job
+    def sent(self, key: str) -> None:
+        self.states[key] = SENT
+
+    def done(self, key: str) -> None:
+        self.states[key] = DONE
+
+    def nbytes(self, job: Job) -> int:
+        return 2 * self.target.layout.pipeline(_coords(job)).chunk.nbytes
 
     def outcome(self) -> dict[str, tuple[str, ...]]:
         """Keys by how they stand: `done`, `failed` (as they were before), and `unknown`. Those not begun are as before."""
@@ -200,6 +173,11 @@ class Writing:
         give(array if self.fields is None else array[self.fields], piece, self.points, self.source)
 
 
+def _coords(job: Job) -> tuple[int, ...]:
+    """The chunk or shard that is replaced."""
+    return job.pieces[0].coords if job.shard is None else job.shard
+
+
 def _once(work: Iterator[Job]) -> Iterator[Job]:
     """The same with each shard once: those of points come again and again."""
     shards: dict[tuple[int, ...] | None, list[Piece]] = {}
@@ -208,7 +186,7 @@ def _once(work: Iterator[Job]) -> Iterator[Job]:
     return (Job(pieces, shard) for shard, pieces in shards.items())
 
 
-def _box(region: Region, grid: Grid) -> Box:
+def box_of(region: Region, grid: Grid) -> Box:
     """The chunks that `region` may touch."""
     ends: list[tuple[int, int]] = []
     for selected, axis in zip(region.axes, grid.axes, strict=True):
@@ -225,55 +203,3 @@ def _content(pipeline: Pipeline, replaced: bool, data: Buffer | None, scratch: S
     if not replaced:
         array[...] = chunk.fill if data is None else pipeline.decode(data, scratch)
     return array
-
-
-def _work(writing: Writing, store: BlockingWritable) -> None:
-    """One worker thread of a store that blocks."""
-    reader, scratch = store.reader(), Scratch()
-    try:
-        with store.busy():
-            while (found := writing.next_job()) is not None:
-                key, job = found
-                _run(writing.steps(key, job, scratch), store, reader, scratch)
-                writing.states[key] = DONE
-    except BaseException:
-        writing.stop()
-        raise
-
-
-def _run(steps: Steps, store: BlockingWritable, reader: Reader, scratch: Scratch) -> None:
-    step = next(steps)
-    with contextlib.suppress(StopIteration):
-        while True:
-            step = steps.send(reader.part(step.key, WHOLE, scratch) if isinstance(step, Get) else store.put(*step))
-
-
-async def _loop(writing: Writing, budget: Budget, context: Context) -> None:
-    """One of several loops of a store that waits on the network. Encoding is done in threads."""
-    store, layout = writing.target.store, writing.target.layout
-    while (found := writing.next_job()) is not None:
-        key, job = found
-        chunk = layout.pipeline(job.pieces[0].coords if job.shard is None else job.shard).chunk
-        steps, answer = writing.steps(key, job, Scratch()), None
-        async with budget.request(min(2 * chunk.nbytes, context.nbytes)):
-            while (step := await offload(partial(_next, steps, answer))) is not None:
-                if isinstance(step, Put):
-                    writing.states[key] = SENT
-                answer = await translated(_done(step, store), store, key)
-            writing.states[key] = DONE
-
-
-def _next(steps: Steps, answer: Any) -> Get | Put | None:
-    try:
-        return steps.send(answer)
-    except StopIteration:
-        return None
-
-
-async def _done(step: Get | Put, store: Any) -> Any:
-    if isinstance(step, Get):
-        return await store.get(step.key)
-    if step.version != ANY and isinstance(store, ConditionalStore):
-        return await store.replace(*step)
-    await (store.delete(step.key) if step.data is None else store.set(step.key, step.data))
-    return True

@@ -1,0 +1,144 @@
+"""Work on objects, one at a time each: what is to be done with an object is a generator of steps, `Get` and `Put`, that knows no store.
+
+Two drivers make the steps: worker threads, each with whole objects, where the stores block; a bounded set of loops on stores that wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Generator, Iterator
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from azarr._engine.decoding import together
+from azarr._engine.documents import translated
+from azarr._engine.waiting import Budget, budget_of
+from azarr._platform import cores, offload
+from azarr.context import Context
+from azarr.errors import StoreError
+from azarr.scratch import Buffer, Scratch
+from azarr.stores.base import ANY, BlockingWritable, ByteRange, ConditionalStore, Store, is_blocking
+
+Job = TypeVar("Job")
+WHOLE = (0, None)
+"""All of an object, as a range: so that stores tell its version."""
+
+
+class Get(NamedTuple):
+    """Read the object, or a range of it. Answered with a `Value`, or None; or the store's error is raised."""
+
+    key: str
+    byte_range: ByteRange = WHOLE
+
+
+class Put(NamedTuple):
+    """Replace the object, if it is of `version`; None deletes it. Answered with whether it was done."""
+
+    key: str
+    data: Buffer | None
+    version: str | None = ANY
+
+
+Steps = Generator[Get | Put, Any, None]
+"""What is done with one object."""
+
+
+class Work(Generic[Job]):
+    """The objects that are left to work on, in `jobs`: the key of each, and what is to be done with it."""
+
+    def __init__(self, jobs: Iterator[tuple[str, Job]]) -> None:
+        self._jobs, self._lock, self.stopped = jobs, threading.Lock(), False
+
+    def stop(self) -> None:
+        """No further object is begun."""
+        self.stopped = True
+
+    def next_job(self) -> tuple[str, Job] | None:
+        """The next object, for whoever asks first."""
+        with self._lock:
+            job = None if self.stopped else next(self._jobs, None)
+            if job is not None:
+                self.begun(job[0])
+            return job
+
+    def steps(self, key: str, job: Job, scratch: Scratch) -> Steps:
+        """What is done with this object."""
+        raise NotImplementedError
+
+    def nbytes(self, job: Job) -> int:
+        """Bytes in flight that it takes, about."""
+        raise NotImplementedError
+
+    def begun(self, key: str) -> None: ...
+    def sent(self, key: str) -> None: ...
+    def done(self, key: str) -> None: ...
+
+
+async def perform(work: Work[Any], source: Store, context: Context, into: Any = None, *, workers: int | None = None) -> None:
+    """Do all of `work`: what it gets is in `source`, what it puts goes `into` another store, or the same.
+
+    The first error ends it, and is raised when nothing of it is in flight; so is a cancellation.
+    """
+    into = source if into is None else into
+    async with together() as group:
+        if is_blocking(source) and (into is source or isinstance(into, BlockingWritable)):
+            for _ in range(workers or context.workers or cores()):
+                group.create_task(offload(partial(_work, work, source, into), stop=work.stop))
+        else:
+            for _ in range(context.requests):
+                group.create_task(_loop(work, source, into, budget_of(context), context))
+
+
+def _work(work: Work[Any], source: Any, into: Any) -> None:
+    """One worker thread."""
+    reader, scratch = source.reader(), Scratch()
+    try:
+        with into.busy() if isinstance(into, BlockingWritable) else contextlib.nullcontext():
+            while (found := work.next_job()) is not None:
+                key, job = found
+                steps, answer, error = work.steps(key, job, scratch), None, None
+                while (step := _next(steps, answer, error)) is not None:
+                    answer, error = None, None
+                    try:
+                        answer = reader.part(*step, scratch) if isinstance(step, Get) else into.put(*step)
+                    except StoreError as raised:
+                        error = raised
+                work.done(key)
+    except BaseException:
+        work.stop()
+        raise
+
+
+async def _loop(work: Work[Any], source: Any, into: Any, budget: Budget, context: Context) -> None:
+    """One of several loops. What is done with bytes is done in threads."""
+    while (found := work.next_job()) is not None:
+        key, job = found
+        steps, answer, error = work.steps(key, job, Scratch()), None, None
+        async with budget.request(min(work.nbytes(job), context.nbytes)):
+            while (step := await offload(partial(_next, steps, answer, error))) is not None:
+                answer, error = None, None
+                if isinstance(step, Put):
+                    work.sent(key)
+                try:
+                    answer = await _answer(step, source, into)
+                except StoreError as raised:
+                    error = raised
+            work.done(key)
+
+
+def _next(steps: Steps, answer: Any, error: StoreError | None) -> Get | Put | None:
+    try:
+        return steps.send(answer) if error is None else steps.throw(error)
+    except StopIteration:
+        return None
+
+
+async def _answer(step: Get | Put, source: Any, into: Any) -> Any:
+    if isinstance(step, Get):
+        as_range = hasattr(source, "reader") or step.byte_range != WHOLE  # stores that wait tell the version of what they give as a whole
+        return await translated(source.get(*step) if as_range else source.get(step.key), source, step.key)
+    if step.version != ANY and isinstance(into, ConditionalStore):
+        return await translated(into.replace(*step), into, step.key)
+    await translated(into.delete(step.key) if step.data is None else into.set(step.key, step.data), into, step.key)
+    return True
