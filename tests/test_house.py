@@ -41,7 +41,7 @@ LAYERS = """
     _platform.cpython  _platform
     stores.base  stores.memory  stores.local  stores.http  stores.counting  stores
     access
-    _engine.turns  _engine.decoding  _engine.blocking  _engine.waiting  _engine.documents  _engine.reading  _engine.streaming  _engine.objects  _engine.writing  _engine
+    _engine.turns  _engine.decoding  _engine.blocking  _engine.waiting  _engine.documents  _engine.reading  _engine.streaming  _engine.objects  _engine.writing  _engine.surveying  _engine
     _display
     _nodes
     _changes
@@ -51,6 +51,9 @@ LAYERS = """
     _creation
     _open
     _verbs
+    _verify
+    _conversion
+    _copy
 """.split()  # noqa: SIM905  # a table
 """All modules of the core in order: each imports only from those before it."""
 PURE = LAYERS[: LAYERS.index("context") + 1]
@@ -163,9 +166,11 @@ def test_azarr_exports_these_names():
         "Limits",
         "Plan",
         "Ref",
+        "Report",
         "Selection",
         "__version__",
         "consolidate",
+        "copy",
         "create_array",
         "create_group",
         "delete",
@@ -178,6 +183,7 @@ def test_azarr_exports_these_names():
         "read_many",
         "save",
         "stores",
+        "verify",
     ]
     assert all(hasattr(azarr, name) for name in azarr.__all__)
 

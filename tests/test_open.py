@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 import azarr
-from azarr.errors import InvalidKey, MetadataError, NodeExists, NodeNotFound, NotAGroup, ReadOnly, UnknownCodec
+from azarr.errors import CaseCollision, InvalidKey, MetadataError, NodeExists, NodeNotFound, NotAGroup, ReadOnly, UnknownCodec
 from azarr.stores import LocalStore, MemoryStore
 from documents import v2_array, v2_store, v3_array, v3_store, waiting
 from hierarchies import as_bytes, consolidated, weather
@@ -35,10 +36,103 @@ def test_what_cannot_be_a_store_or_a_path_is_an_error_at_once(open_node: Any):
         open_node({}, zarr_format=4)
 
 
-def test_modes_are_to_read_and_to_change():
+def test_a_mode_that_is_not_there_is_an_error_at_once():
     for mode in ("w", "a", "w-", ""):
-        with pytest.raises(ValueError, match=f"mode is one of r, r\\+, not {mode!r}; create_array and create_group make nodes"):
+        with pytest.raises(ValueError, match=f"mode is one of r, r\\+, not {mode!r}"):
             azarr.open({}, mode=mode)
+    for open_node in (azarr.open_group, azarr.open_array):
+        with pytest.raises(ValueError, match="mode is one of r, r\\+, a, w, w-, not 'x'"):
+            open_node({}, mode="x")
+        with pytest.raises(TypeError, match=r"attributes: only for a mode that may make the node \(a, w, w-\), not 'r\+'"):
+            open_node({}, mode="r+", attributes={})
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+async def test_mode_a_makes_what_is_not_there_and_keeps_what_is(zarr_format: int, tmp_path: Path):
+    for source in ({}, tmp_path):
+        reference = azarr.open_group(source, "g", mode="a", zarr_format=zarr_format, attributes={"made": 1})
+        made = await reference
+        assert (made.path, made.zarr_format, dict(made.attrs)) == ("g", zarr_format, {"made": 1})
+        await made.update_attrs({"made": 2})
+        assert dict((await reference).attrs) == {"made": 2}
+        array = azarr.open_array(source, "g/x", mode="a", zarr_format=zarr_format, shape=(3,), dtype="i2")
+        await (await array)[...].write([1, 2, 3])
+        assert (await array[...]).tolist() == [1, 2, 3]
+        assert await (await azarr.open_group(source, "g", mode="a")).keys() == ["x"]
+        with pytest.raises(NotAGroup):
+            await azarr.open_group(source, "g/x", mode="a")
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+async def test_mode_w_replaces_what_is_there_and_w_minus_refuses(zarr_format: int, tmp_path: Path):
+    for source in ({}, tmp_path):
+        options = {"zarr_format": zarr_format, "shape": (4,), "dtype": "i2", "fill_value": 7}
+        array = await azarr.open_array(source, "x", mode="w-", **options)
+        await array[...].write([1, 2, 3, 4])
+        with pytest.raises(NodeExists):
+            await azarr.open_array(source, "x", mode="w-", **options)
+        assert (await array[...]).tolist() == [1, 2, 3, 4]
+        reference = azarr.open_array(source, "x", mode="w", **options)
+        assert (await array[...]).tolist() == [1, 2, 3, 4]  # nothing happens until it is awaited
+        await reference
+        assert (await array[...]).tolist() == [7] * 4
+        with pytest.raises(NodeExists):
+            await azarr.open_group(source, mode="w-", zarr_format=zarr_format)
+        assert await (await azarr.open_group(source, mode="w", zarr_format=zarr_format)).keys() == []
+
+
+async def test_what_is_below_a_node_that_is_yet_to_be_made_is_not_opened():
+    with pytest.raises(ValueError, match="mode='w' makes the node at g: await that before what is below it"):
+        await azarr.open_group({}, "g", mode="w")["x"]
+
+
+async def test_a_group_that_somebody_else_makes_at_the_same_time_is_opened():
+    class Raced(MemoryStore):
+        def put(self, key: str, data: Any, version: str | None = "*") -> bool:
+            if version is None and key not in self.mapping:
+                super().put(key, as_bytes({"zarr_format": 3, "node_type": "group", "attributes": {"by": "others"}}))
+            return super().put(key, data, version)
+
+    assert dict((await azarr.open_group(Raced(), mode="a")).attrs) == {"by": "others"}
+
+
+class Folding(MemoryStore):
+    """A store that does not tell names apart which differ in case, or in how accents are spelled, as file systems are that do not."""
+
+    def held(self, key: str) -> str:
+        def folded(key: str) -> str:
+            return unicodedata.normalize("NFC", key).casefold()
+
+        return next((held for held in self.mapping if folded(held) == folded(key)), key)
+
+    def whole(self, key: str, scratch: Any) -> Any:
+        return super().whole(self.held(key), scratch)
+
+    def part(self, key: str, byte_range: Any, scratch: Any) -> Any:
+        return super().part(self.held(key), byte_range, scratch)
+
+    def put(self, key: str, data: Any, version: str | None = "*") -> bool:
+        return super().put(self.held(key), data, version)
+
+
+@pytest.mark.parametrize(("there", "new"), [("air", "Air"), ("g/air", "g/AIR"), ("été", unicodedata.normalize("NFD", "été"))])
+@pytest.mark.parametrize("overwrite", [False, True])
+async def test_a_name_that_the_store_takes_for_another_is_refused(there: str, new: str, overwrite: bool):
+    store = Folding()
+    array = await azarr.save(store, there, [1, 2])
+    before = dict(store.mapping)
+    with pytest.raises(CaseCollision, match="which does not tell these names apart"):
+        await azarr.save(store, new, [3], overwrite=overwrite)
+    assert store.mapping == before
+    assert (await array[...]).tolist() == [1, 2]
+    await azarr.save(store, there, [3], overwrite=True)
+
+
+async def test_names_that_differ_in_case_stand_beside_each_other_where_the_store_tells_them_apart(tmp_path: Path):
+    for source in ({}, tmp_path):
+        await azarr.save(source, "air", [1])
+        await azarr.save(source, "Air", [2])
+        assert (await azarr.load(source, "air")).tolist() + (await azarr.load(source, "Air")).tolist() == [1, 2]
 
 
 async def test_what_is_created_may_be_written_to_and_what_is_opened_only_if_asked_for():

@@ -6,6 +6,9 @@
     part = await g.var[5:]
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from azarr import errors, stores
 from azarr._engine import Block
 from azarr._open import create_array, create_group, open, open_array, open_consolidated, open_group  # noqa: A004  # the verb of the field
@@ -17,11 +20,24 @@ from azarr.limits import Limits
 from azarr.plan import Plan
 from azarr.ref import Ref
 
+if TYPE_CHECKING:
+    from azarr._copy import copy
+    from azarr._verify import Report, verify
+
 __version__ = "0.1.0"
+_LATER = {"copy": "_copy", "verify": "_verify", "Report": "_verify"}
+"""Names that are imported when they are first asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'azarr' has no attribute {name!r}")
+    return getattr(import_module(f"azarr.{_LATER[name]}"), name)
+
 
 # fmt: off
 __all__ = [
     "open", "open_group", "open_array", "open_consolidated", "create_array", "create_group", "save", "load", "delete",
-    "consolidate", "read_many", "Ref", "Group", "Array", "Selection",
-    "Block", "Plan", "Context", "Limits", "errors", "stores", "__version__",
+    "consolidate", "copy", "verify", "read_many", "Ref", "Group", "Array", "Selection",
+    "Block", "Plan", "Report", "Context", "Limits", "errors", "stores", "__version__",
 ]

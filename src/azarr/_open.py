@@ -1,7 +1,11 @@
 """The verbs: open and create nodes. Opening asks for nothing until it is awaited; creating is awaited at once."""
 
-from collections.abc import Iterable
+import itertools
+import unicodedata
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, cast
 
 from azarr._changes import forgetting
@@ -12,13 +16,17 @@ from azarr.access import Access
 from azarr.array import Array
 from azarr.context import Context
 from azarr.document import JSON, Document, dump
-from azarr.errors import MetadataError, NodeExists, NotAGroup, ReadOnly
+from azarr.errors import CaseCollision, MetadataError, NodeExists, NodeNotFound, NotAGroup, ReadOnly
 from azarr.grid import RESERVED, check_path
 from azarr.group import Group, make_node
 from azarr.metadata import ArrayMetadata, GroupMetadata, array_to_json, group_to_json
 from azarr.ref import Ref
 from azarr.stores import Cleaning, ConditionalStore, Listing, WritableStore, store_from
 from azarr.v2 import array_to_json as v2_array_to_json
+
+MODES = ("r", "r+", "a", "w", "w-")
+Make = Callable[[bool], Awaitable[Any]]
+"""Makes a node; true: in place of one that is there."""
 
 
 def open(  # noqa: A001  # the verb of the field, always written azarr.open
@@ -27,8 +35,8 @@ def open(  # noqa: A001  # the verb of the field, always written azarr.open
 ) -> Ref:  # fmt: skip
     """A reference to the array or group at `path` of `store`; `await` it.
 
-    `store` is a URL, a path, a mapping of keys to bytes, or a store. `mode` is "r" or "r+". `consolidated`: None uses consolidated
-    metadata where they are, True insists on them, False does not look. `lenient` accepts what old writers left behind.
+    `store` is a URL, a path, a mapping of keys to bytes, or a store. `mode` is "r", or "r+" to write. `consolidated`: None uses
+    consolidated metadata where they are, True insists on them, False does not look. `lenient` accepts what old writers left behind.
     Errors when awaited: `NodeNotFound`, `MetadataError`, `StoreError`.
     """
     return _ref("node", store, path, mode, zarr_format, consolidated, lenient, context)
@@ -36,17 +44,33 @@ def open(  # noqa: A001  # the verb of the field, always written azarr.open
 
 def open_group(
     store: Any, path: str = "", *, mode: str = "r", zarr_format: int | None = None, consolidated: bool | None = None,
-    lenient: bool = False, context: Context | None = None,
+    lenient: bool = False, context: Context | None = None, **options: Any,
 ) -> Ref:  # fmt: skip
-    """A reference to a group; arguments and errors as for `open`, and `NotAGroup`."""
-    return _ref("group", store, path, mode, zarr_format, consolidated, lenient, context)
+    """A reference to a group; arguments and errors as for `open`, and `NotAGroup`.
+
+    `mode` may be "a" too, which makes the group if there is none, when awaited; "w-", which makes it, and raises `NodeExists` if there is
+    one; and "w", which makes it, and deletes what is there. `options` for that are those of `create_group`.
+    """
+
+    def make(overwrite: bool) -> Awaitable[Group]:
+        return create_group(store, path, zarr_format=zarr_format or 3, overwrite=overwrite, context=context, **options)
+
+    return _ref("group", store, path, mode, zarr_format, consolidated, lenient, context, make, options)
 
 
 def open_array(
-    store: Any, path: str = "", *, mode: str = "r", zarr_format: int | None = None, lenient: bool = False, context: Context | None = None
-) -> Ref:
-    """A reference to an array; arguments and errors as for `open`, and `NotAnArray`."""
-    return _ref("array", store, path, mode, zarr_format, False, lenient, context)
+    store: Any, path: str = "", *, mode: str = "r", zarr_format: int | None = None, lenient: bool = False, context: Context | None = None,
+    **options: Any,
+) -> Ref:  # fmt: skip
+    """A reference to an array; arguments and errors as for `open`, and `NotAnArray`.
+
+    `mode` may be "a", "w-" or "w" too, as for `open_group`; `options` are those of `create_array`. An array that is there stays as it is.
+    """
+
+    def make(overwrite: bool) -> Awaitable[Array]:
+        return create_array(store, path, zarr_format=zarr_format or 3, overwrite=overwrite, context=context, **options)
+
+    return _ref("array", store, path, mode, zarr_format, False, lenient, context, make, options)
 
 
 def open_consolidated(
@@ -57,19 +81,33 @@ def open_consolidated(
 
 
 def _ref(
-    kind: str, source: Any, path: str, mode: str, zarr_format: int | None, consolidated: bool | None, lenient: bool, context: Context | None
-) -> Ref:
-    if mode not in ("r", "r+"):
-        raise ValueError(f"mode is one of r, r+, not {mode!r}; create_array and create_group make nodes")
+    kind: str, source: Any, path: str, mode: str, zarr_format: int | None, consolidated: bool | None, lenient: bool,
+    context: Context | None, make: Make | None = None, options: Mapping[str, Any] = MappingProxyType({}),
+) -> Ref:  # fmt: skip
+    if mode not in MODES or (mode not in MODES[:2] and make is None):
+        raise ValueError(f"mode is one of {', '.join(MODES if make else MODES[:2])}, not {mode!r}")
+    if options and mode in MODES[:2]:
+        raise TypeError(f"{', '.join(options)}: only for a mode that may make the node (a, w, w-), not {mode!r}")
     if zarr_format not in (None, 2, 3):
         raise ValueError(f"zarr_format is 2, 3 or None, not {zarr_format!r}")
     if mode != "r" and consolidated is None:
         consolidated = False  # it may be stale, so it is not trusted for writing
-    access, root = Access(store_from(source), context or Context(), mode, zarr_format, consolidated, lenient), check_path(path)
+    may_write = "r" if mode == "r" else "r+"
+    access, root = Access(store_from(source), context or Context(), may_write, zarr_format, consolidated, lenient), check_path(path)
 
     async def open_node(path: str) -> Array | Group:
         if mode != "r" and isinstance(access.store, Cleaning):
             await access.store.clean()
+        if make is not None and mode in MODES[2:]:
+            if path != root:
+                raise ValueError(f"mode={mode!r} makes the node at {root or '/'}: await that before what is below it")
+            if mode != "a":
+                return await make(mode == "w")
+            with suppress(NodeExists):  # by somebody else, just now
+                try:
+                    return make_node(await find(access, path, kind), access, path)
+                except NodeNotFound:
+                    return await make(False)
         if consolidated and path != root:
             group = await open_node(root)
             assert isinstance(group, Group)
@@ -86,7 +124,7 @@ async def create_group(
     """Create a group, and those above it that are not there yet. Errors: `NodeExists` unless `overwrite`, which deletes what is there."""
     access, path = creating(store, zarr_format, context), check_path(path)
     metadata = GroupMetadata(attributes or {}, zarr_format)
-    await _create(access, path, metadata, overwrite)
+    await create(access, path, metadata, overwrite)
     return Group(metadata, access, path)
 
 
@@ -111,7 +149,7 @@ async def create_array(
     )  # fmt: skip
     array = Array(metadata, access, path)
     array.layout  # noqa: B018  # checks the codecs before anything is written
-    await _create(access, path, metadata, overwrite)
+    await create(access, path, metadata, overwrite)
     return array
 
 
@@ -125,21 +163,15 @@ def creating(source: Any, zarr_format: int | None, context: Context | None) -> A
     return Access(store, context or Context(), "r+", zarr_format, consolidated=False)
 
 
-async def _create(access: Access, path: str, metadata: ArrayMetadata | GroupMetadata, overwrite: bool) -> None:
+async def create(access: Access, path: str, metadata: ArrayMetadata | GroupMetadata, overwrite: bool = False) -> None:
     """Store a node where none is (or which replaces what is there), and the groups above it that are not there yet."""
-    store, parts = cast("WritableStore", access.store), path.split("/")
-    made, above = {path: metadata}, ["/".join(parts[:count]) for count in range(len(parts)) if path]
-    for folder, node in (await find_all(replace(access, zarr_format=None), above)).items():
-        where = f"{folder or '/'} of {store!r}"
-        if isinstance(node, ArrayMetadata):
-            raise NotAGroup(f"an array stands at {where}; nodes stand in groups")
-        if node is not None and node.zarr_format != metadata.zarr_format:
-            raise NodeExists(f"the group at {where} is Zarr v{node.zarr_format}; zarr_format={node.zarr_format} makes nodes in it")
-        if node is None:
-            made = {folder: GroupMetadata(zarr_format=metadata.zarr_format), **made}
+    store = cast("WritableStore", access.store)
+    made = {**await missing_above(access, path, metadata.zarr_format), path: metadata}
     documents = {f"{place}/{name}".lstrip("/"): dump(each) for place, node in made.items() for name, each in documents_of(node).items()}
     keys = [f"{path}/{name}".lstrip("/") for name in ("zarr.json", ".zarray", ".zgroup")]
     if any(data is not None for data in await fetch_documents(store, keys, access.context)):
+        if isinstance(store, Listing):
+            await _check_names(store, path)
         if not overwrite or not isinstance(store, Listing):
             raise NodeExists(f"a node stands at {path or '/'} of {store!r}; overwrite=True replaces it")
         await delete_all(store, path, access.context)
@@ -149,6 +181,31 @@ async def _create(access: Access, path: str, metadata: ArrayMetadata | GroupMeta
                 await store.set(key, data)
             elif not await store.replace(key, data, None) and key.rpartition("/")[0] == path:  # of a group above, somebody else's will do
                 raise NodeExists(f"a node was made at {path or '/'} of {store!r} by somebody else at the same time")
+
+
+async def _check_names(store: Listing, path: str) -> None:
+    """Refuse a path that only means a node that is there because the store does not tell some names apart."""
+    for folder, _, name in (each.rpartition("/") for each in itertools.accumulate(path.split("/"), "{}/{}".format) if each):
+        names = {held.removesuffix("/") async for held in store.list_dir(folder)}
+        alike = [held for held in names if unicodedata.normalize("NFC", held).casefold() == unicodedata.normalize("NFC", name).casefold()]
+        if name not in names and alike:
+            where = f"{folder or '/'} of {store!r}"
+            raise CaseCollision(f"{name!r} cannot stand beside {alike[0]!r} in {where}, which does not tell these names apart")
+
+
+async def missing_above(access: Access, path: str, zarr_format: int) -> dict[str, GroupMetadata]:
+    """The groups above `path` that are not there yet, outermost first. Errors: `NotAGroup`, `NodeExists` for those of another format."""
+    parts, made = path.split("/"), dict[str, GroupMetadata]()
+    above = ["/".join(parts[:count]) for count in range(len(parts)) if path]
+    for folder, node in (await find_all(replace(access, zarr_format=None), above)).items():
+        where = f"{folder or '/'} of {access.store!r}"
+        if isinstance(node, ArrayMetadata):
+            raise NotAGroup(f"an array stands at {where}; nodes stand in groups")
+        if node is not None and node.zarr_format != zarr_format:
+            raise NodeExists(f"the group at {where} is Zarr v{node.zarr_format}; zarr_format={node.zarr_format} makes nodes in it")
+        if node is None:
+            made[folder] = GroupMetadata(zarr_format=zarr_format)
+    return made
 
 
 async def delete_all(store: Any, path: str, context: Context) -> None:

@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from azarr import _changes, _display, selection
-from azarr._engine import Block, Target, read, stream, write
-from azarr._engine.reading import plan
+from azarr._engine import Block, Target, compact, plan, presence, read, stored_nbytes, stream, write
 from azarr.access import Access
 from azarr.context import bytes_of
 from azarr.document import is_list
@@ -213,6 +212,26 @@ class Array(Selectable["Selection"]):
         """
         rows = np.asarray(values, self.dtype)
         return Array(await _changes.append(self.access, self.path, self.metadata, rows, axis), self.access, self.path)
+
+    async def presence(self) -> npt.NDArray[np.bool_]:
+        """Which chunks (inner chunks) are stored: one element for each, in as many dimensions as the array has.
+
+        Asks for no chunk; for the index of each shard. Where the store cannot list, it asks for the first byte of each chunk.
+        Errors: `StoreError`; `LimitExceeded` for more chunks than a result may have bytes.
+        """
+        return await presence(self.target, self.access.context)
+
+    async def nbytes_stored(self) -> int:
+        """Bytes of all chunks or shards that are stored, metadata aside."""
+        return await stored_nbytes(self.target, self.access.context)
+
+    async def compact(self) -> int:
+        """Close the gaps in shards that other writers left; the bytes that this freed. azarr itself leaves none.
+
+        Each shard is replaced as a whole or not at all, and no concurrent write is lost. Errors: as for `Selection.write`.
+        """
+        _changes.writable(self.access, self.path)
+        return await compact(self.target, self.access.context)
 
     def __len__(self) -> int:
         if not self.shape:

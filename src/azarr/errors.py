@@ -2,7 +2,8 @@
 
     AzarrError
     ├── MetadataError (ValueError): UnknownCodec, UnknownDataType
-    ├── MissingPackage (ImportError), NodeNotFound (FileNotFoundError), NodeExists (FileExistsError), NotAnArray, NotAGroup (TypeError)
+    ├── MissingPackage (ImportError), NodeNotFound (FileNotFoundError), NotAnArray, NotAGroup (TypeError)
+    ├── NodeExists (FileExistsError): CaseCollision
     ├── InvalidKey, LimitExceeded (ValueError), SelectionError (IndexError), ReadOnly (PermissionError)
     └── StoreError (OSError)
         ├── TransportError, ObjectChanged, WriteConflict, PartialWrite
@@ -81,6 +82,10 @@ class NotAGroup(AzarrError, TypeError):
 
 class NodeExists(AzarrError, FileExistsError):
     """A node stands there already; `overwrite=True` replaces it."""
+
+
+class CaseCollision(NodeExists):
+    """The store does not tell the name of a node from that of another: names that differ in case, or in how accents are spelled."""
 
 
 class InvalidKey(AzarrError, ValueError):

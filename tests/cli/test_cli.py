@@ -259,3 +259,87 @@ def test_a_warning_is_one_line_beside_the_values(weather: Path):
     assert done.stderr.startswith("azarr: warning: ")
     assert "'example.note' is skipped" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def elements(store: Path, name: str) -> list[object]:
+    return np.asarray(asyncio.run(azarr.load(store, name))).tolist()
+
+
+def without_huge(weather: Path) -> Path:
+    asyncio.run(azarr.delete(weather, "huge"))
+    return weather
+
+
+def test_copy_copies_all_as_it_is(weather: Path, tmp_path: Path):
+    target = tmp_path / "copy"
+    result = azarr_command("copy", weather, target)
+    assert (result.exit_code, result.stdout) == (0, f"<Group / (v3) in LocalStore('{target}')>\n"), result.output
+    assert azarr_command("tree", target).stdout == TREE
+    files = {path.relative_to(weather): path.read_bytes() for path in weather.rglob("*") if path.is_file()}
+    assert {path.relative_to(target): path.read_bytes() for path in target.rglob("*") if path.is_file()} == files
+
+
+def test_copy_stores_otherwise_what_is_said(weather: Path, tmp_path: Path):
+    options = ["--chunks", "4,2", "--shards", "none", "--compressor", "none", "--memory", "1 MiB", "--path", "a/rain"]
+    assert azarr_command("copy", weather / "rain", tmp_path / "copy", *options).exit_code == 0
+    rows = rows_of(azarr_command("info", tmp_path / "copy/a/rain").stdout)
+    assert (rows["chunks"], rows["codecs"]) == ("(4, 2)", 'bytes {"endian": "little"}')
+    assert elements(tmp_path / "copy", "a/rain") == elements(weather, "rain")
+    second = azarr_command("copy", without_huge(weather), tmp_path / "second", "--zarr-format", "2", "--chunks", "auto", "--compressor", "blosc")
+    assert second.exit_code == 0, second.output
+    assert (tmp_path / "second/rain/.zarray").exists()
+    assert elements(tmp_path / "second", "rain") == elements(weather, "rain")
+
+
+def test_copy_replaces_nothing_unless_told(weather: Path, tmp_path: Path):
+    for _ in range(2):
+        result = azarr_command("copy", weather, tmp_path / "copy", "--overwrite")
+        assert result.exit_code == 0, result.output
+    assert_fails_in_one_line(azarr_command("copy", weather, tmp_path / "copy"), "something stands at /", "overwrite")
+
+
+@pytest.mark.parametrize("arguments", [["--chunks", "4;2"], ["--memory", "much"]])
+def test_copy_refuses_what_is_no_size(arguments: list[str], weather: Path, tmp_path: Path):
+    result = azarr_command("copy", weather / "rain", tmp_path / "copy", *arguments)
+    assert result.exit_code == 2
+    assert "is not a" in result.stderr
+    assert not (tmp_path / "copy").exists()
+
+
+def test_copy_says_what_is_wrong(weather: Path, tmp_path: Path):
+    assert_fails_in_one_line(azarr_command("copy", tmp_path / "nothing", tmp_path / "copy"), "no Zarr node")
+    result = azarr_command("copy", weather, "gopher://host/x")
+    assert result.exit_code == 2
+    assert "no store for the scheme" in result.stderr
+
+
+def test_verify_says_that_all_is_well(weather: Path):
+    result = azarr_command("verify", weather)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("6 nodes, 3 objects with 9 chunks, ")
+    assert result.stdout.endswith("0 damaged, 0 unknown keys\n")
+
+
+def test_verify_lists_what_is_damaged_and_what_is_unknown(weather: Path):
+    shard = weather / "rain/c/0/0"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"?")
+    (weather / "notes.txt").write_text("remember")
+    result = azarr_command("verify", weather)
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert lines[0].endswith("1 damaged, 1 unknown keys")
+    assert lines[1].startswith("damaged: rain/c/0/0: ")
+    assert lines[2] == "unknown: notes.txt"
+
+
+def test_verify_says_what_is_wrong(tmp_path: Path):
+    assert_fails_in_one_line(azarr_command("verify", tmp_path), "no Zarr node")
+    result = azarr_command("verify", "gopher://host/x")
+    assert result.exit_code == 2
+
+
+def test_a_bar_is_drawn_on_a_terminal_alone(weather: Path, tmp_path: Path):
+    assert azarr_command("verify", weather).stderr == ""
+    terminal = CliRunner().invoke(app, ["verify", str(weather)], env={"COLUMNS": "120", "FORCE_COLOR": "1", "TTY_COMPATIBLE": "1"})
+    assert terminal.exit_code == 0
+    assert "3/3" in terminal.stderr

@@ -5,39 +5,45 @@ Two drivers make the steps: worker threads, each with whole objects, where the s
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from azarr._engine.decoding import together
 from azarr._engine.documents import translated
 from azarr._engine.waiting import Budget, budget_of
 from azarr._platform import cores, offload
 from azarr.context import Context
-from azarr.errors import StoreError
+from azarr.errors import StoreError, WriteConflict
 from azarr.scratch import Buffer, Scratch
-from azarr.stores.base import ANY, BlockingWritable, ByteRange, ConditionalStore, Store, is_blocking
+from azarr.stores.base import ANY, BlockingWritable, ByteRange, ConditionalStore, Store, Value, is_blocking
 
 Job = TypeVar("Job")
+ATTEMPTS = 64
+"""Times that an object is read and changed again because somebody else replaced it meanwhile."""
 WHOLE = (0, None)
 """All of an object, as a range: so that stores tell its version."""
 
 
-class Get(NamedTuple):
+class Get:
     """Read the object, or a range of it. Answered with a `Value`, or None; or the store's error is raised."""
 
-    key: str
-    byte_range: ByteRange = WHOLE
+    __slots__ = ("byte_range", "key")
+
+    def __init__(self, key: str, byte_range: ByteRange = WHOLE) -> None:
+        self.key, self.byte_range = key, byte_range
 
 
-class Put(NamedTuple):
+class Put:
     """Replace the object, if it is of `version`; None deletes it. Answered with whether it was done."""
 
-    key: str
-    data: Buffer | None
-    version: str | None = ANY
+    __slots__ = ("data", "key", "version")
+
+    def __init__(self, key: str, data: Buffer | None, version: str | None = ANY) -> None:
+        self.key, self.data, self.version = key, data, version
 
 
 Steps = Generator[Get | Put, Any, None]
@@ -72,7 +78,33 @@ class Work(Generic[Job]):
 
     def begun(self, key: str) -> None: ...
     def sent(self, key: str) -> None: ...
-    def done(self, key: str) -> None: ...
+    def done(self, key: str, job: Job) -> None: ...
+
+
+def version_of(held: Value | None) -> str | None:
+    """What `Put` is told so that it replaces what was read, and nothing newer where the store can tell."""
+    return None if held is None else ANY if held.version is None else held.version
+
+
+def conflict(store: object, key: str) -> WriteConflict:
+    """The error of an object that was never the one that had been read."""
+    return WriteConflict(f"it was replaced by others {ATTEMPTS} times while it was being changed", store=repr(store), key=key)
+
+
+class Progress:
+    """Adds up what is done, and calls `tell(done, total)` on the loop it was made on, whichever thread adds."""
+
+    def __init__(self, tell: Callable[[int, int], None] | None, total: int) -> None:
+        self.total, self._tell, self._done, self._loop = total, tell, 0, asyncio.get_running_loop()
+
+    def add(self, amount: int) -> None:
+        if self._tell is not None and amount:
+            self._loop.call_soon_threadsafe(self._add, amount)
+
+    def _add(self, amount: int) -> None:
+        self._done += amount
+        if self._tell is not None:
+            self._tell(self._done, self.total)
 
 
 async def perform(work: Work[Any], source: Store, context: Context, into: Any = None, *, workers: int | None = None) -> None:
@@ -101,10 +133,13 @@ def _work(work: Work[Any], source: Any, into: Any) -> None:
                 while (step := _next(steps, answer, error)) is not None:
                     answer, error = None, None
                     try:
-                        answer = reader.part(*step, scratch) if isinstance(step, Get) else into.put(*step)
+                        if isinstance(step, Get):
+                            answer = reader.part(step.key, step.byte_range, scratch)
+                        else:
+                            answer = into.put(step.key, step.data, step.version)
                     except StoreError as raised:
                         error = raised
-                work.done(key)
+                work.done(key, job)
     except BaseException:
         work.stop()
         raise
@@ -124,7 +159,7 @@ async def _loop(work: Work[Any], source: Any, into: Any, budget: Budget, context
                     answer = await _answer(step, source, into)
                 except StoreError as raised:
                     error = raised
-            work.done(key)
+            work.done(key, job)
 
 
 def _next(steps: Steps, answer: Any, error: StoreError | None) -> Get | Put | None:
@@ -137,8 +172,8 @@ def _next(steps: Steps, answer: Any, error: StoreError | None) -> Get | Put | No
 async def _answer(step: Get | Put, source: Any, into: Any) -> Any:
     if isinstance(step, Get):
         as_range = hasattr(source, "reader") or step.byte_range != WHOLE  # stores that wait tell the version of what they give as a whole
-        return await translated(source.get(*step) if as_range else source.get(step.key), source, step.key)
+        return await translated(source.get(step.key, step.byte_range) if as_range else source.get(step.key), source, step.key)
     if step.version != ANY and isinstance(into, ConditionalStore):
-        return await translated(into.replace(*step), into, step.key)
+        return await translated(into.replace(step.key, step.data, step.version), into, step.key)
     await translated(into.delete(step.key) if step.data is None else into.set(step.key, step.data), into, step.key)
     return True

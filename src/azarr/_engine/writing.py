@@ -17,13 +17,13 @@ import numpy.typing as npt
 
 from azarr._engine.decoding import Target, together
 from azarr._engine.documents import translated
-from azarr._engine.objects import Get, Put, Steps, Work, perform
+from azarr._engine.objects import ATTEMPTS, Get, Put, Steps, Work, conflict, perform, version_of
 from azarr._engine.turns import Box, place_of, turn
 from azarr._platform import offload
 from azarr.codecs import Pipeline
 from azarr.codecs.sharding import same_bits
 from azarr.context import Context
-from azarr.errors import PartialWrite, StoreError, WriteConflict
+from azarr.errors import PartialWrite, StoreError
 from azarr.grid import Grid
 from azarr.plan import Job, Piece, covers, give, jobs
 from azarr.scratch import Buffer, Scratch
@@ -32,8 +32,6 @@ from azarr.stores.base import ANY, BlockingWritable, Value, WritableStore
 
 CREATING = 50e-6
 """Seconds. Where encoding an object takes less, two workers get into each other's way in its folder, and are slower than one."""
-ATTEMPTS = 64
-"""Times that an object is read and changed again because somebody else replaced it meanwhile."""
 BEGUN, SENT, DONE = "begun", "sent", "done"
 OUTCOMES = {"done": DONE, "failed": BEGUN, "unknown": SENT}
 
@@ -107,7 +105,7 @@ class Writing(Work[Job]):
     def sent(self, key: str) -> None:
         self.states[key] = SENT
 
-    def done(self, key: str) -> None:
+    def done(self, key: str, job: Job) -> None:
         self.states[key] = DONE
 
     def nbytes(self, job: Job) -> int:
@@ -132,11 +130,10 @@ class Writing(Work[Job]):
                 data = self._chunk(job.pieces[0], old, scratch) if job.shard is None else self._shard(job, job.shard, old, scratch)
             except StoreError as error:
                 raise error.within(repr(store), key) from error.__cause__
-            version = ANY if covered or (old is not None and old.version is None) else old and old.version
-            if (yield Put(key, data, version)):
+            if (yield Put(key, data, ANY if covered else version_of(old))):
                 self.target.indexes.drop(key)
                 return
-        raise WriteConflict(f"it was replaced by others {ATTEMPTS} times while it was being changed", store=repr(store), key=key)
+        raise conflict(store, key)
 
     def _covered(self, job: Job) -> bool:
         """Whether all that the pieces' chunks have in the array is replaced."""

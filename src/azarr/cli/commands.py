@@ -3,8 +3,8 @@
 import asyncio
 import tempfile
 import warnings
-from collections.abc import Callable, Coroutine
-from contextlib import nullcontext
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +12,15 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.filesize import decimal
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 import azarr
 from azarr.cli.description import describe, table
@@ -23,7 +32,7 @@ DEMO_PACKAGES = ("aiohttp", "iris_sample_data", "matplotlib", "netCDF4")
 
 app = typer.Typer(
     name="azarr",
-    help="Look at Zarr data: in a folder or behind a URL.",
+    help="Look at Zarr data, check and copy them: in a folder or behind a URL.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -101,6 +110,74 @@ async def print_values(array: azarr.Ref, key: Any) -> None:
             f"the selection has {decimal(part.nbytes)}, more than the {decimal(CAT_LIMIT)} that cat reads: select less"
         )
     typer.echo(np.array2string(np.asarray(await part), threshold=1000))
+
+
+def sizes(text: str | None) -> Any:
+    """What `chunks` and `shards` take, as text: "64,64", "auto", "none"; what was not given is kept."""
+    if text is None:
+        return ...
+    if text in ("auto", "none"):
+        return None if text == "none" else text
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not a list of lengths such as 64,64") from error
+
+
+@app.command()
+def copy(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="A URL or a path: of a hierarchy, or of a node inside it.")],
+    target: Annotated[str, typer.Argument(metavar="DST", help="A URL or a path that can be written to.")],
+    path: Annotated[str, typer.Option(help="Where in DST the copy stands.")] = "",
+    chunks: Annotated[str | None, typer.Option(help='"64,64" or "auto"; as they are if not given.')] = None,
+    shards: Annotated[str | None, typer.Option(help='"512,512" or "none"; as they are if not given.')] = None,
+    compressor: Annotated[str | None, typer.Option(help='"zstd", "blosc", "gzip" or "none"; as it is if not given.')] = None,
+    zarr_format: Annotated[int | None, typer.Option(help="2 or 3; as it is if not given.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete what stands there.")] = False,
+    memory: Annotated[str, typer.Option(help="Bytes that may be in flight.")] = "256 MiB",
+) -> None:
+    """Copy an array, or a group and all below it; run again after it was ended, it does what is missing."""
+    options: dict[str, Any] = {"chunks": sizes(chunks), "shards": sizes(shards), "zarr_format": zarr_format}
+    options["compressors"] = ... if compressor is None else None if compressor == "none" else compressor
+    run(run_copy(place(azarr.open, source), target, path, overwrite=overwrite, memory=memory, **options))
+
+
+async def run_copy(source: azarr.Ref, target: str, path: str, **options: Any) -> None:
+    """Copy, with a bar on a terminal."""
+    with bar(TransferSpeedColumn(), TimeRemainingColumn()) as tell:
+        try:
+            made = await azarr.copy(source, target, path, progress=tell, **options)
+        except ValueError as error:
+            raise error if isinstance(error, AzarrError) else typer.BadParameter(str(error)) from error
+    typer.echo(repr(made))
+
+
+@contextmanager
+def bar(*columns: ProgressColumn) -> Generator[Callable[[int, int], None]]:
+    """A bar on stderr where that is a terminal; what is given is to be told how much is done, and of how much."""
+    console = Console(stderr=True)
+    columns = (BarColumn(None), TaskProgressColumn(), *columns)
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as shown:
+        task = shown.add_task("", total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+@app.command()
+def verify(url: URL) -> None:
+    """Read and check every document, chunk, shard index and checksum. Exit status 1 if anything is damaged."""
+    run(print_report(url))
+
+
+async def print_report(url: str) -> None:
+    """What was found, a line for each key that is damaged, unknown or odd."""
+    with bar(MofNCompleteColumn(), TimeRemainingColumn()) as tell:
+        try:
+            report = await azarr.verify(url, progress=tell)
+        except ValueError as error:
+            raise error if isinstance(error, AzarrError) else typer.BadParameter(str(error), param_hint="URL") from error
+    typer.echo(str(report))
+    if not report.ok:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -257,7 +257,7 @@ class LocalStore:
 
     def _names(self, prefix: str, folder: Path) -> Sequence[str]:
         with self._translating(prefix), contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
-            return sorted(entry.name + "/" * entry.is_dir() for entry in entries if not entry.name.startswith(STAGED))
+            return sorted(entry.name + "/" * _is_folder(entry) for entry in entries if not entry.name.startswith(STAGED))
         return []
 
     @contextlib.contextmanager
@@ -336,6 +336,13 @@ def _version_at(path: str) -> str | None:
         return _version(os.stat(path))
     except FileNotFoundError:
         return None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads nowhere: whoever reads it is told
+        return False
 
 
 def _all(file: int, data: memoryview) -> None:

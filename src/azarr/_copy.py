@@ -1,0 +1,277 @@
+"""Copying arrays and trees: as they are, byte for byte, or in other chunks, shards, codecs, or in the other format; in bounded memory.
+
+What is copied is seen once it is whole: the document of the node that was asked for is stored last. Until then a note beside it says of
+what this is the copy, so that a copy that was ended, run again, does only what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from azarr._changes import forgetting
+from azarr._conversion import Changed, alike, converted
+from azarr._engine import Get, Progress, Put, Steps, Target, Work, all_of, chunk_objects, fetch_documents, perform, place_of, read, write
+from azarr._open import create, creating, delete_all, documents_of, missing_above, open  # noqa: A004  # the verb of the field
+from azarr._verbs import consolidate
+from azarr.access import Access
+from azarr.array import Array
+from azarr.context import Context, bytes_of
+from azarr.document import dump, parse
+from azarr.errors import MetadataError, NodeExists
+from azarr.grid import Axis, Grid, RegularAxis, check_path
+from azarr.group import Group, make_node
+from azarr.layout import compile_layout
+from azarr.metadata import ArrayMetadata, GroupMetadata
+from azarr.ref import Ref
+from azarr.scratch import Scratch
+from azarr.selection import basic, whole
+from azarr.stores import Listing, Value
+
+NOTE = ".azarr-copy"
+"""The key, below the path, of the note that a copy is under way."""
+AT_ONCE = 2
+"""Regions that are read or written at a time."""
+REGION = 16 << 20
+"""Bytes that a region should have: enough for all workers, few enough that it is still in the cache when it is written."""
+MANY = 32
+"""Arrays that are copied at a time, where each is small."""
+Coords = tuple[int, ...]
+
+
+async def copy(
+    source: Any, store: Any, path: str = "", *, chunks: Changed = ..., shards: Changed = ..., filters: Changed = ...,
+    serializer: Changed = ..., compressors: Changed = ..., chunk_key_encoding: Changed = ..., zarr_format: int | None = None,
+    overwrite: bool = False, memory: int | str | None = None, progress: Callable[[int, int], None] | None = None,
+    context: Context | None = None,
+) -> Array | Group:  # fmt: skip
+    """Copy an array, or a group and all below it, to `path` of `store`; the copy.
+
+    `source` is a node, a reference, or what `open` takes. The options are those of `create_array`, for all arrays; `...` keeps what the
+    source has. Where nothing changes but names, objects are copied as they are; else regions are read and written, aligned with the new
+    chunks or shards, of at most `memory` bytes together (by default the context's; one new chunk or shard at least).
+    The copy is seen once it is whole. One that was ended goes on where it was when the same is copied again; the source must not change
+    meanwhile. `progress(done, total)` is told bytes of elements.
+    Errors: `NodeExists` unless `overwrite`, which deletes what is there; `MetadataError`, `ReadOnly`, `StoreError`, `ValueError`.
+    """
+    access, path = creating(store, zarr_format, context), check_path(path)
+    node = source if isinstance(source, Array | Group) else await (source if isinstance(source, Ref) else open(source, context=context))
+    below = [(_join(path, name), each) async for name, each in node.walk()] if isinstance(node, Group) else []
+    if _overlap(place_of(node.store, node.path), place_of(access.store, path)):
+        raise ValueError(f"{path or '/'} of {access.store!r} is, has, or is part of what is to be copied")
+    options: dict[str, Any] = {"chunks": chunks, "shards": shards, "filters": filters, "serializer": serializer}
+    options |= {"compressors": compressors, "chunk_key_encoding": chunk_key_encoding, "zarr_format": zarr_format}
+    made = {place: _made(each, options) for place, each in [(path, node), *below]}
+    arrays = [(place, each) for place, each in [(path, node), *below] if isinstance(each, Array)]
+    total = bytes_of(access.context.memory if memory is None else memory)
+    copying = _Copying(replace(access, context=replace(access.context, memory=total)), path, made, total)
+    await copying.begin(f"{node.path or '/'} of {node.store!r}", overwrite)
+    copying.told = Progress(progress, sum(each.nbytes for _, each in arrays))
+    for several, count in ((True, MANY), (False, 1)):
+        await copying.arrays(iter([item for item in arrays if (item[1].nbytes * MANY < total) == several]), count)
+    for place, _ in reversed(below):
+        await copying.publish(place)
+    if not copying.published(path):
+        await create(access, path, made[path])
+    if isinstance(node, Group) and node.metadata.consolidated is not None:
+        await consolidate(access.store, path, context=access.context)
+    await access.store.delete(_join(path, NOTE))
+    return make_node(made[path], replace(access, zarr_format=None), path)
+
+
+class _Copying:
+    """One copy: of what is `made` at each place, what is `stored` already."""
+
+    def __init__(self, access: Access, path: str, made: dict[str, ArrayMetadata | GroupMetadata], memory: int) -> None:
+        self.access, self.path, self.made, self.memory = access, path, made, memory
+        self.store: Any = access.store
+        self.stored: frozenset[str] = frozenset()
+        self.told = Progress(None, 0)
+
+    async def begin(self, source: str, overwrite: bool) -> None:
+        """Leave the note, or find it: then what is stored is of this copy."""
+        digest = hashlib.sha256()
+        for place, metadata in self.made.items():
+            digest.update(dump({"place": place, **documents_of(metadata)}))
+        note, key = {"copy_of": source, "documents": digest.hexdigest()}, _join(self.path, NOTE)
+        names = ("zarr.json", ".zarray", ".zgroup")
+        data, *documents = await fetch_documents(self.store, [key, *(_join(self.path, name) for name in names)], self.access.context)
+        store = self.store
+        held = [each async for each in store.list(self.path)] if isinstance(store, Listing) else []
+        if data is not None and parse(data, key) == note:
+            self.stored = frozenset(held)
+            return
+        await missing_above(self.access, self.path, self.made[self.path].zarr_format)
+        if held or any(each is not None for each in (data, *documents)):
+            if not overwrite or not isinstance(store, Listing):
+                what = "an unfinished copy of something else" if data is not None else "something"
+                raise NodeExists(f"{what} stands at {self.path or '/'} of {self.store!r}; overwrite=True replaces it")
+            async with forgetting(self.access, self.path):
+                await delete_all(self.store, self.path, self.access.context)
+        await self.store.set(key, dump(note))
+
+    def published(self, place: str) -> bool:
+        """Whether a node's documents are stored."""
+        return all(_join(place, name) in self.stored for name in documents_of(self.made[place]))
+
+    async def publish(self, place: str) -> None:
+        """Store them."""
+        for name, document in documents_of(self.made[place]).items():
+            if _join(place, name) not in self.stored:
+                await self.store.set(_join(place, name), dump(document))
+
+    async def arrays(self, arrays: Iterator[tuple[str, Array]], count: int) -> None:
+        """Copy the chunks of arrays, `count` arrays at a time, and then publish each."""
+
+        async def loop() -> None:
+            for place, array in arrays:
+                if self.published(place):
+                    self.told.add(array.nbytes)
+                    continue
+                await self.array(array, place)
+                if place != self.path:
+                    await self.publish(place)
+
+        await all_of([loop() for _ in range(count)])
+
+    async def array(self, source: Array, place: str) -> None:
+        """Copy the chunks of one array: as they are where they are the same, else region by region."""
+        metadata = self.made[place]
+        assert isinstance(metadata, ArrayMetadata)
+        target = Target(compile_layout(metadata, place, limits=self.access.context.limits), self.store, _join(place, ""))
+        if not alike(source.metadata, metadata):
+            await self.regions(source, target)
+            return
+        chunks = [coords for coords in await chunk_objects(source.target) if target.key(coords) not in self.stored]
+        work = _Raw(source.target, target, chunks, self.told)
+        await perform(work, source.store, self.access.context, self.store)
+        self.told.add(source.nbytes - work.nchunks * work.each)
+
+    async def regions(self, source: Array, target: Target) -> None:
+        """Read and write an array, region by region."""
+        layout, itemsize = source.layout, source.dtype.itemsize
+        grid, most = target.layout.metadata.grid, max(1, self.memory // (AT_ONCE + 1) // max(1, itemsize))
+        sizes = region_shape(grid, layout.inner or layout.metadata.grid, most, max(1, min(most, REGION // max(1, itemsize))))
+        work = itertools.product(*[_cuts(axis, size) for axis, size in zip(grid.axes, sizes, strict=True)])
+
+        async def loop() -> None:
+            memory = np.empty(0, source.dtype)
+            for cut in work:
+                region = basic(whole(source.shape), cut)
+                if not (self.stored and self.has(target, cut)):
+                    if memory.size < region.size:
+                        memory = np.empty(region.size, source.dtype)
+                    values = memory[: region.size].reshape(region.shape)
+                    await read(source.target, region, self.access.context, out=values)
+                    await write(target, region, values, self.access.context)
+                self.told.add(region.size * itemsize)
+
+        await all_of([loop() for _ in range(AT_ONCE)])
+
+    def has(self, target: Target, cut: tuple[slice, ...]) -> bool:
+        """Whether all chunks or shards of a region are stored."""
+        axes = zip(target.layout.metadata.grid.axes, cut, strict=True)
+        ranges = [range(axis.locate(part.start), axis.locate(part.stop - 1) + 1) for axis, part in axes]
+        return all(target.key(coords) in self.stored for coords in itertools.product(*ranges))
+
+
+class _Raw(Work[Coords]):
+    """Copies objects as they are."""
+
+    def __init__(self, source: Target, target: Target, chunks: list[Coords], told: Progress) -> None:
+        super().__init__((source.key(coords), coords) for coords in chunks)
+        self.target, self.told, self.nchunks = target, told, len(chunks)
+        metadata = source.layout.metadata
+        self.each = math.prod(metadata.shape) * metadata.dtype.numpy.itemsize // max(1, metadata.grid.nchunks)
+
+    def nbytes(self, job: Coords) -> int:
+        return self.target.layout.pipeline(job).chunk.nbytes
+
+    def done(self, key: str, job: Coords) -> None:
+        self.told.add(self.each)
+
+    def steps(self, key: str, job: Coords, scratch: Scratch) -> Steps:
+        value: Value | None = yield Get(key)
+        if value is not None:
+            yield Put(self.target.key(job), value.data)
+
+
+def region_shape(new: Grid, old: Grid, most: int, enough: int) -> list[int]:
+    """The shape of the regions to copy: of whole chunks of `new`, at most `most` elements where one chunk has no more.
+
+    It grows along the axis where that saves most of the decoding of chunks of `old` again and again, then up to `enough` elements.
+    """
+    steps, periods = [_largest(axis) for axis in new.axes], [_largest(axis) for axis in old.axes]
+    lengths = [max(1, axis.length) for axis in new.axes]
+    sizes = [min(step, length) for step, length in zip(steps, lengths, strict=True)]
+
+    def cost(axis: int, size: int) -> float:
+        """Chunks that are decoded for each element along an axis, if regions of `size` follow each other."""
+        period = periods[axis]
+        if size >= lengths[axis]:
+            return -(-lengths[axis] // period) / lengths[axis]
+        return (size + period - math.gcd(size, period)) / period / size
+
+    while True:
+        options: list[tuple[float, int, int]] = []
+        for axis, size in enumerate(sizes):
+            for grown in {min(2 * size, lengths[axis]), min(math.lcm(steps[axis], periods[axis]), lengths[axis])}:
+                count = math.prod(sizes) // size * grown
+                saved = cost(axis, grown) / cost(axis, size)
+                if size < grown and count <= (most if saved < 1 else enough):
+                    options.append((saved, axis, grown))
+        if not options:
+            return sizes
+        _, axis, grown = min(options)
+        sizes[axis] = grown
+
+
+def _largest(axis: Axis) -> int:
+    return axis.chunk if isinstance(axis, RegularAxis) else max(size for size, _ in axis.runs)
+
+
+def _cuts(axis: Axis, size: int) -> list[slice]:
+    """An axis in parts of whole chunks, each at most `size` long, or one chunk."""
+    if isinstance(axis, RegularAxis):
+        return [slice(start, min(start + size, axis.length)) for start in range(0, axis.length, size)]
+    found: list[slice] = []
+    for index in range(axis.count):
+        start, length = axis.span(index)
+        stop = min(start + length, axis.length)
+        if found and stop - found[-1].start <= size:
+            found[-1] = slice(found[-1].start, stop)
+        else:
+            found.append(slice(start, stop))
+    return found
+
+
+def _made(node: Array | Group, options: dict[str, Any]) -> ArrayMetadata | GroupMetadata:
+    """The metadata of the copy of one node."""
+    if isinstance(node, Group):
+        return replace(node.metadata, zarr_format=options["zarr_format"] or node.zarr_format, consolidated=None)
+    try:
+        made = converted(node.layout, **options)
+        compile_layout(made, node.document, limits=node.access.context.limits)
+    except MetadataError as error:
+        raise error.within(node.document) from error.__cause__
+    return made
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}/{name}" if path else name
+
+
+def _overlap(one: Any, other: Any) -> bool:
+    """Whether one place is the other, or inside it."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return one[:-1] == other[:-1] and _overlap(one[-1], other[-1])
+    if not isinstance(one, str) or not isinstance(other, str):
+        return one == other
+    shorter, longer = sorted((one.strip("/"), other.strip("/")), key=len)
+    return not shorter or f"{longer}/".startswith(f"{shorter}/")

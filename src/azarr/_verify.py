@@ -1,0 +1,153 @@
+"""Checking what is stored: every document, chunk, shard index and checksum below a node is read, and nothing is changed."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from azarr import _nodes
+from azarr._engine import Checking, Progress, all_of, chunk_objects, perform
+from azarr._open import documents_of
+from azarr.access import Access
+from azarr.array import Array
+from azarr.context import Context
+from azarr.errors import AzarrError, LimitExceeded, MetadataError, MissingPackage, NodeNotFound, StoreError
+from azarr.grid import RESERVED, check_path
+from azarr.metadata import ArrayMetadata, GroupMetadata
+from azarr.stores import Listing, store_from
+
+Node = ArrayMetadata | GroupMetadata
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `verify` found. `ok`: nothing is damaged."""
+
+    nodes: int
+    """Arrays and groups."""
+    objects: int
+    """Chunks or shards that are stored."""
+    chunks: int
+    """Chunks, or inner chunks, that were decoded."""
+    nbytes: int
+    """Bytes of those objects, as they are stored."""
+    damaged: Mapping[str, AzarrError]
+    """By key, what is wrong with an object: a chunk, a shard, a metadata document, or consolidated metadata that are stale."""
+    unknown: tuple[str, ...]
+    """Keys that no node has: of chunks outside their array, of what other programs left behind. They are never read."""
+    overlapping: tuple[str, ...]
+    """Shards in which several inner chunks share bytes; that is allowed, and unusual."""
+    listed: bool
+    """Whether the store could list, so that `unknown` says something."""
+
+    @property
+    def ok(self) -> bool:
+        return not self.damaged
+
+    def __str__(self) -> str:
+        unknown = f"{len(self.unknown):,} unknown keys" if self.listed else "unknown keys not looked for, as the store cannot list"
+        stored = f"{self.objects:,} objects with {self.chunks:,} chunks, {self.nbytes:,} bytes"
+        lines = [f"{self.nodes:,} nodes, {stored}: {len(self.damaged):,} damaged, {unknown}"]
+        lines += [f"damaged: {key}: {error}" for key, error in self.damaged.items()]
+        lines += [f"unknown: {key}" for key in self.unknown]
+        return "\n".join([*lines, *(f"overlapping: {key}" for key in self.overlapping)])
+
+
+async def verify(
+    store: Any, path: str = "", *, lenient: bool = False, progress: Callable[[int, int], None] | None = None, context: Context | None = None
+) -> Report:
+    """Read and check all that is stored of the node at `path` and those below it.
+
+    One object is held at a time for each worker or request. `progress(done, total)` is called as chunks or shards are done.
+    Errors: `NodeNotFound`; `TransportError` where the store cannot be reached. What is damaged is in the report, not raised.
+    """
+    access, root = Access(store_from(store), context or Context(), lenient=lenient), check_path(path)
+    listed = isinstance(access.store, Listing)
+    keys = sorted([key async for key in access.store.list(root)]) if isinstance(access.store, Listing) else None
+    damaged: dict[str, AzarrError] = {}
+    found = await _found(access, await _folders(access, root, keys), damaged)
+    if not found and not damaged:
+        await _nodes.find(access, root, "node")  # says what was looked for
+    known = {_key(folder, name) for folder in found for name in RESERVED} | damaged.keys()
+    work, told = list[Checking](), Progress(progress, 0)
+    for folder, node in found.items():
+        if isinstance(node, ArrayMetadata):
+            array = Array(node, access, folder)
+            try:
+                chunks = await chunk_objects(array.target, None if keys is None else _below(keys, folder))
+            except (MetadataError, MissingPackage, LimitExceeded) as error:
+                damaged[array.document] = error
+                continue
+            work.append(Checking(array.target, chunks, told))
+            told.total += len(chunks) if isinstance(chunks, list) else node.grid.nchunks
+            known.update(map(array.target.key, chunks) if isinstance(chunks, list) else ())
+        elif different := _stale(access, folder, node, found, damaged):
+            key = _key(folder, "zarr.json" if node.zarr_format == 3 else ".zmetadata")
+            reason = "consolidated metadata differ from the document of this node"
+            damaged[key] = MetadataError(reason, field="consolidated", value=different, document=key)
+    for each in work:
+        await perform(each, each.target.store, access.context)
+        damaged.update(each.damaged)
+    return Report(
+        nodes=len(found), objects=sum(len(each.sizes) for each in work), chunks=sum(sum(each.chunks) for each in work),
+        nbytes=sum(sum(each.sizes) for each in work), damaged=damaged, unknown=tuple([key for key in keys or () if key not in known]),
+        overlapping=tuple([key for each in work for key in each.overlapping]), listed=listed,
+    )  # fmt: skip
+
+
+def _key(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+async def _folders(access: Access, root: str, keys: list[str] | None) -> list[str]:
+    """Where nodes are: at every document that is listed; else where consolidated metadata say so."""
+    if keys is not None:
+        return sorted({folder for folder, _, name in (key.rpartition("/") for key in keys) if name in RESERVED and name != ".zattrs"})
+    node = await _nodes.find(access, root, "node")
+    if isinstance(node, ArrayMetadata):
+        return [root]
+    if node.consolidated is None:
+        raise StoreError("this store cannot list, and the group has no consolidated metadata", store=repr(access.store), key=root)
+    return [root, *(_key(root, name) for name in node.consolidated)]
+
+
+async def _found(access: Access, folders: Iterable[str], damaged: dict[str, AzarrError]) -> dict[str, Node]:
+    """The nodes at `folders`; what is wrong with their documents is put into `damaged`."""
+
+    async def look(folder: str) -> tuple[str, Node | None]:
+        try:
+            return folder, await _nodes.find(access, folder, "node")
+        except NodeNotFound:
+            return folder, None
+        except (MetadataError, LimitExceeded) as error:
+            document = error.document if isinstance(error, MetadataError) else ""
+            damaged[document or _key(folder, "zarr.json")] = error
+            return folder, None
+
+    return {folder: node for folder, node in await all_of([look(folder) for folder in folders]) if node is not None}
+
+
+def _stale(access: Access, folder: str, group: GroupMetadata, found: Mapping[str, Node], damaged: Mapping[str, AzarrError]) -> str:
+    """The path of a node below that consolidated metadata describe otherwise than its own document, or not at all; else ""."""
+    if group.consolidated is None:
+        return ""
+    prefix = f"{folder}/" if folder else ""
+    below = {path[len(prefix) :]: node for path, node in found.items() if path.startswith(prefix) and path != folder}
+    for path in sorted({*group.consolidated, *below} - {""}):
+        told, own = _nodes.member(group, path, prefix, access.lenient), below.get(path)
+        if not any(key.rpartition("/")[0] == prefix + path for key in damaged) and _documents(told) != _documents(own):
+            return path
+    return ""
+
+
+def _documents(node: Node | None) -> Any:
+    return node and documents_of(node)
+
+
+def _below(keys: list[str], folder: str) -> list[str]:
+    """The keys below `folder`, of keys in order."""
+    if not folder:
+        return keys
+    return keys[bisect.bisect_left(keys, f"{folder}/") : bisect.bisect_left(keys, f"{folder}0")]  # "0" follows "/"
