@@ -420,6 +420,42 @@ async def test_a_killed_copy_run_again_finishes_and_verifies(tmp_path: Path):
     assert not (target / ".azarr-staged").exists()
 
 
+MAKE = """
+import asyncio, sys, azarr, numpy
+
+async def main():
+    array = await azarr.create_array(sys.argv[1], shape=(64, 4096, 4096), dtype="u2", chunks=(1, 512, 1024), compressors="blosc")
+    values = (numpy.arange(1 << 24) >> 8).astype("u2").reshape(4096, 4096)
+    for number in range(64):
+        await array[number].write(values + number)
+
+asyncio.run(main())
+"""
+PEAK = """
+import asyncio, resource, sys, azarr
+asyncio.run(azarr.copy(sys.argv[1], sys.argv[2], chunks=eval(sys.argv[3])))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.parametrize("chunks", [(64, 128, 128), (64, 512, 512)], ids=str)  # of 2 and of 32 MiB
+async def test_a_copy_of_2_gib_with_new_chunks_takes_less_than_300_mib(chunks: tuple[int, ...], tmp_path: Path):
+    async def run(code: str, *arguments: str) -> bytes:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, *arguments, stdout=asyncio.subprocess.PIPE)
+        told, _ = await process.communicate()
+        assert process.returncode == 0
+        return told
+
+    source, target = str(tmp_path / "source"), str(tmp_path / "target")
+    await run(MAKE, source)
+    kibibytes = int(await run(PEAK, source, target, str(chunks)))
+    assert kibibytes < 300 << 10  # all that the process has, Python and NumPy included
+    copied = await azarr.open_array(target)
+    assert copied.chunks == chunks
+    for where in ((0, 0, 0), (63, 4095, 4095), (17, 1234, 567)):
+        assert await copied[where] == (where[0] + (where[1] * 4096 + where[2] >> 8)) % (1 << 16)
+
+
 async def test_cancelled_a_copy_leaves_nothing_running(tmp_path: Path):
     store = await tree()
     for turns in range(0, 120, 7):

@@ -19,6 +19,7 @@ from azarr._changes import forgetting
 from azarr._conversion import Changed, alike, converted
 from azarr._engine import Get, Progress, Put, Steps, Target, Work, all_of, chunk_objects, fetch_documents, perform, place_of, read, write
 from azarr._open import create, creating, delete_all, documents_of, missing_above, open  # noqa: A004  # the verb of the field
+from azarr._platform import cores
 from azarr._verbs import consolidate
 from azarr.access import Access
 from azarr.array import Array
@@ -37,7 +38,7 @@ from azarr.stores import Listing, Value
 NOTE = ".azarr-copy"
 """The key, below the path, of the note that a copy is under way."""
 AT_ONCE = 2
-"""Regions that are read or written at a time."""
+"""Regions that are read or written at a time, at most."""
 REGION = 16 << 20
 """Bytes that a region should have: enough for all workers, few enough that it is still in the cache when it is written."""
 MANY = 32
@@ -155,9 +156,12 @@ class _Copying:
 
     async def regions(self, source: Array, target: Target) -> None:
         """Read and write an array, region by region."""
-        layout, itemsize = source.layout, source.dtype.itemsize
-        grid, most = target.layout.metadata.grid, max(1, self.memory // (AT_ONCE + 1) // max(1, itemsize))
-        sizes = region_shape(grid, layout.inner or layout.metadata.grid, most, max(1, min(most, REGION // max(1, itemsize))))
+        layout, itemsize, grid = source.layout, max(1, source.dtype.itemsize), target.layout.metadata.grid
+        # Each worker holds a chunk before and after its codecs.
+        working = 2 * (self.access.context.workers or cores()) * max(target.layout.chunk_nbytes(grid), layout.read_nbytes)
+        at_once = AT_ONCE if self.memory // AT_ONCE > 2 * working else 1
+        most = max(1, (self.memory // at_once - working) // itemsize)
+        sizes = region_shape(grid, layout.inner or layout.metadata.grid, most, max(1, min(most, REGION // itemsize)))
         work = itertools.product(*[_cuts(axis, size) for axis, size in zip(grid.axes, sizes, strict=True)])
 
         async def loop() -> None:
@@ -170,9 +174,9 @@ class _Copying:
                     values = memory[: region.size].reshape(region.shape)
                     await read(source.target, region, self.access.context, out=values)
                     await write(target, region, values, self.access.context)
-                self.told.add(region.size * itemsize)
+                self.told.add(region.size * source.dtype.itemsize)
 
-        await all_of([loop() for _ in range(AT_ONCE)])
+        await all_of([loop() for _ in range(at_once)])
 
     def has(self, target: Target, cut: tuple[slice, ...]) -> bool:
         """Whether all chunks or shards of a region are stored."""
