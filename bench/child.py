@@ -22,26 +22,14 @@ import numpy as np
 from bench import data
 from bench.readers import LIBRARIES, Library, Selection
 from bench.rows import ROWS, Row
+from bench.runs import RUNS, Figures, WrongResultError, act, check, reset_peak, resident_peak, runs
 
-Figures = dict[str, Any]
-
-RUNS = 5  # counted runs, fewer when they take longer than the budget
-BUDGET = 5.0  # seconds
 SMALL_READS = 1_000
 SMALL_LENGTH = 16
 TICK = 0.001  # seconds that the task beside a read sleeps between two looks at the clock
 GAP_SECONDS = 1.5  # reads are repeated for this long, so that there are enough gaps for a percentile
 IMPORTS = 7
 IMPORT_CODE = "import asyncio, time, numpy\nt = time.perf_counter()\nimport {module}\nprint(time.perf_counter() - t)"
-
-
-class WrongResultError(Exception):
-    """A library gave other values than those that were written."""
-
-
-async def act(library: Library, answer: Any) -> Any:
-    """What a call of the library gave, awaited where the library is asynchronous."""
-    return await answer if library.waits else answer
 
 
 async def read(library: Library, row: Row, folder: Path) -> Figures:
@@ -116,22 +104,6 @@ async def memory(library: Library, row: Row, folder: Path) -> Figures:
     peak = resident_peak()
     check(result, truth)
     return {"figure": (peak - before - result.nbytes) / 2**20, "before": before / 2**20, "peak": peak / 2**20}
-
-
-def reset_peak() -> int:
-    """Bytes resident now; from here on `resident_peak` counts anew."""
-    Path("/proc/self/clear_refs").write_text("5")  # "To reset the peak resident set size" (proc(5))
-    return _status("VmRSS:")
-
-
-def resident_peak() -> int:
-    """Bytes resident at most since `reset_peak`."""
-    return _status("VmHWM:")
-
-
-def _status(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
 
 
 async def gap(library: Library, row: Row, folder: Path) -> Figures:
@@ -209,22 +181,6 @@ KINDS = {
     "importing": importing,
     "members": members,
 }
-
-
-def runs(seconds: list[float], at_most: int = RUNS) -> Iterator[bool]:
-    """False for the warm-up, then True until there are enough `seconds` or the budget is spent."""
-    yield False
-    while len(seconds) < at_most and sum(seconds) < BUDGET:
-        yield True
-
-
-def check(result: Any, truth: np.ndarray) -> None:
-    """Raise unless `result` is a NumPy array with the values of `truth`; compares slab by slab, to stay small."""
-    if not isinstance(result, np.ndarray) or result.shape != truth.shape or result.dtype != truth.dtype:
-        raise WrongResultError(f"got {type(result).__name__} of {np.shape(result)}, not an array of {truth.shape}")
-    slabs = zip(result, truth, strict=True) if truth.ndim == 3 else [(result, truth)]
-    if not all(np.array_equal(slab, expected) for slab, expected in slabs):
-        raise WrongResultError("the values differ")
 
 
 def without_loop(measuring: Coroutine[Any, Any, Figures]) -> Figures:
