@@ -197,8 +197,10 @@ def _used(rows: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def _comparable(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    keys = ("quick", "python", "processor", "cores", "versions")
-    return all(one.get(key) == other[key] for key in keys)
+    keys = ("quick", "python", "processor", "cores")
+    old, new = one.get("versions", {}), other["versions"]
+    same = all(old[name] == new[name] for name in old.keys() & new.keys())  # a peer that joins leaves the others' rows as they are
+    return same and all(one.get(key) == other[key] for key in keys)
 
 
 def _version(package: str) -> str | None:
