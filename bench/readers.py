@@ -276,7 +276,7 @@ _ALL = (
         settings="chunk_concurrent_minimum=2",
     ),
     replace(
-        _ZARRISTA, name="zarrista-async", title="zarrista async", open=_open_zarrista_async, read=_zarrista_async_read,
+        _ZARRISTA, name="zarrista-async", title="zarrista async", module="obstore", open=_open_zarrista_async, read=_zarrista_async_read,
         gather=gathered, waits=True, members=_zarrista_async_members, settings="AsyncArray on obstore's LocalStore",
     ),
     _TENSORSTORE,
