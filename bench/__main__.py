@@ -61,7 +61,8 @@ def main() -> int:
 def summary(result: dict[str, Any]) -> str:
     """One line: our figure, the best peer's, the ratio; or every figure where azarr did not run."""
     figures = {name: cell["figure"] for name, cell in result["cells"].items() if "figure" in cell}
-    words = [f"{name} {figure:.4g}" for name, figure in sorted(figures.items(), key=lambda item: item[1])]
+    marks = {name: report.MARK if report.in_place(result, name) else "" for name in figures}
+    words = [f"{name} {figure:.4g}{marks[name]}" for name, figure in sorted(figures.items(), key=lambda item: item[1])]
     ratio = "" if result["ratio"] is None else f"; ratio {result['ratio']:.2f} to {result['best_peer']}"
     return "medians: " + ", ".join(words) + ratio
 

@@ -1,5 +1,7 @@
 """One measurement in one process: `python -m bench.child ROW LIBRARY FOLDER` prints a line of JSON.
 
+The measurements that read are here, those that write in `writing`.
+
 One uncounted warm-up, then a number of counted runs; the figure is the best of them (the one least disturbed), except
 where a docstring below says otherwise. Every result, warm-ups included, is compared with the truth outside of the
 timed part; a wrong value is an error, not a figure.
@@ -23,6 +25,7 @@ from bench import data
 from bench.readers import LIBRARIES, Library, Selection
 from bench.rows import ROWS, Row
 from bench.runs import RUNS, Figures, WrongResultError, act, check, reset_peak, resident_peak, runs
+from bench.writing import WRITING
 
 SMALL_READS = 1_000
 SMALL_LENGTH = 16
@@ -180,6 +183,7 @@ KINDS = {
     "gap": gap,
     "importing": importing,
     "members": members,
+    **WRITING,
 }
 
 

@@ -1,5 +1,7 @@
 """The data sets. Written once by zarr-python, then only read; every library reads the very same files.
 
+What the libraries write themselves goes to a `scratch` folder.
+
 The field is smooth waves plus four bits of noise, as from an instrument with a little too much resolution: it
 compresses about two-fold with every codec here. `truth.npy` holds it plainly, and each result is compared with it.
 """
@@ -8,7 +10,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,10 @@ QUICK_SHAPE = (2, 2048, 4096)  # 32 MiB
 GROUP_ARRAYS = 277
 MEBIBYTE_CHUNKS = (1, 512, 1024)
 SMALL_CHUNKS = (1, 128, 128)  # 32 KiB
+PENCIL = (128, 256)  # and all of the first axis: 1 MiB
+MEMORY = Path("/dev/shm")
+ROOM = 2 << 30  # bytes: an array of 512 MiB beside another, and as much again
+WRITES = "AZARR_BENCH_WRITES"
 BLOSC_LZ4 = {"name": "blosc", "configuration": {"cname": "lz4", "clevel": 5, "shuffle": "shuffle"}}
 BLOSC_ZSTD = {"name": "blosc", "configuration": {"cname": "zstd", "clevel": 3, "shuffle": "shuffle"}}
 ZSTD = {"name": "zstd", "configuration": {"level": 1, "checksum": False}}
@@ -73,6 +80,18 @@ def warm(path: Path) -> None:
         with open(place, "rb", buffering=0) as file:
             while file.read(1 << 22):
                 pass
+
+
+@contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """A fresh folder to write to, deleted afterwards: in $AZARR_BENCH_WRITES, else in memory where it has room, else in `folder`.
+
+    The disk of a machine that is shared gives other figures every minute.
+    """
+    roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM
+    chosen = os.environ.get(WRITES) or (MEMORY if roomy else folder)
+    with tempfile.TemporaryDirectory(prefix="azarr-bench-", dir=chosen) as place:
+        yield Path(place)
 
 
 def group_truth() -> dict[str, tuple[tuple[int, ...], str]]:

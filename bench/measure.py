@@ -6,6 +6,7 @@ all of them. The figure of a library is the median of its rounds.
 
 import importlib.util
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from bench import data
 from bench.child import busy_seconds
 from bench.readers import LIBRARIES
 from bench.rows import ROWS, Row
+from bench.writers import WRITERS
+from bench.writing import WRITING
 
 TIME_LIMIT = 600  # seconds for one process
 BUSY = 0.15  # cores of other processes above which a measurement is disturbed
@@ -38,6 +41,9 @@ def row_result(row: Row, only: Sequence[str], *, rounds: int, quick: bool, patie
     names = [name for name in row.libraries if not only or name in only]
     cells: Cells = {name: {"rounds": [], "others": []} for name in names}
     for name in names:
+        if row.kind in WRITING and not WRITERS[name].whole:
+            cells[name]["in_place"] = True
+    for name in names:
         if importlib.util.find_spec(LIBRARIES[name].module) is None:
             cells[name]["missing"] = f"{LIBRARIES[name].module} is not installed"
     for number in range(rounds):
@@ -54,10 +60,14 @@ def row_result(row: Row, only: Sequence[str], *, rounds: int, quick: bool, patie
 
 
 def compare(cells: Cells, least: float = 0.0) -> dict[str, Any]:
-    """Our figure, the best peer and its figure over ours (1.0 is a draw, more is better for us), the floor."""
+    """Our figure, the best peer and its figure over ours (1.0 is a draw, more is better for us), the floor.
+
+    Peers that write in place do less than we do, and are none here.
+    """
     figures = {name: cell["figure"] for name, cell in cells.items() if "figure" in cell}
     floors = [figure for name, figure in figures.items() if LIBRARIES[name].family == FLOOR]
-    peers = {name: figure for name, figure in figures.items() if LIBRARIES[name].family not in (OURS, FLOOR)}
+    equal = {name: figure for name, figure in figures.items() if not cells[name].get("in_place")}
+    peers = {name: figure for name, figure in equal.items() if LIBRARIES[name].family not in (OURS, FLOOR)}
     best = min(peers, key=lambda name: peers[name], default=None)
     waiting = {name: figure for name, figure in peers.items() if LIBRARIES[name].waits}
     best_awaited = min(waiting, key=lambda name: waiting[name], default=None)
@@ -105,10 +115,12 @@ def wait_until_quiet(patience: float) -> float:
 def run_child(row: str, library: str, folder: Path) -> dict[str, Any]:
     """The figures of one process, or `{"error": ...}`."""
     command = [sys.executable, "-m", "bench.child", row, library, str(folder)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, check=False)
-    except subprocess.TimeoutExpired:
-        return {"error": f"took longer than {TIME_LIMIT} s"}
+    with data.scratch(folder) as place:  # deleted here too if the process is killed
+        environment = os.environ | {data.WRITES: str(place)}
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, check=False, env=environment)
+        except subprocess.TimeoutExpired:
+            return {"error": f"took longer than {TIME_LIMIT} s"}
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"]
         return {"error": lines[-1]}

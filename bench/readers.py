@@ -139,7 +139,7 @@ async def _zarr_async_members(path: Path, consolidated: bool) -> Members:
 # zarrista -----------------------------------------------------------------------------------------------------------
 
 
-def _open_zarrista(path: Path) -> Any:
+def open_zarrista(path: Path) -> Any:
     from zarrista import Array
     from zarrista.store import FilesystemStore
 
@@ -153,7 +153,7 @@ def _zarrista_read(**options: int) -> Callable[[Any, Selection], np.ndarray]:
     return read
 
 
-async def _open_zarrista_async(path: Path) -> Any:
+async def open_zarrista_async(path: Path) -> Any:
     from obstore.store import LocalStore
     from zarrista import AsyncArray
 
@@ -186,7 +186,7 @@ TS_TUNED = {"data_copy_concurrency": {"limit": 2}, "file_io_concurrency": {"limi
 TS_MAPPED = {"file_io_mode": {"mode": "memmap"}}
 
 
-def _tensorstore_spec(path: Path, mapped: bool) -> dict[str, Any]:
+def tensorstore_spec(path: Path, mapped: bool) -> dict[str, Any]:
     file = {"driver": "file", "path": f"{path}/"} | (TS_MAPPED if mapped else {})
     return {"driver": "zarr3", "kvstore": file, "recheck_cached_metadata": False, "recheck_cached_data": False}
 
@@ -196,7 +196,7 @@ def _tensorstore(*, tuned: bool, waits: bool) -> Callable[[Path], Any]:
         import tensorstore
 
         context = tensorstore.Context(TS_TUNED if tuned else {})
-        return tensorstore.open(_tensorstore_spec(path, tuned), context=context, read=True, open=True)
+        return tensorstore.open(tensorstore_spec(path, tuned), context=context, read=True, open=True)
 
     def finish(path: Path) -> Any:
         return start(path).result()
@@ -215,13 +215,13 @@ def _tensorstore_start(handle: Any, selection: Selection) -> Any:
 # The table ----------------------------------------------------------------------------------------------------------
 
 
-def _words(settings: dict[str, Any]) -> str:
+def words(settings: dict[str, Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in settings.items())
 
 
 _ZARR = Library("zarr", "zarr-python", "zarr-python", "zarr", _zarr(), subscript, in_turn, members=_zarr_members())
 _ZARRISTA = Library(
-    "zarrista", "zarrista", "zarrista", "zarrista", _open_zarrista, _zarrista_read(), in_threads,
+    "zarrista", "zarrista", "zarrista", "zarrista", open_zarrista, _zarrista_read(), in_threads,
     members=_zarrista_members,
 )  # fmt: skip
 _TENSORSTORE = Library(
@@ -242,12 +242,12 @@ def _zarr_way(name: str, title: str, family: str, settings: dict[str, Any], *, w
         gather=gathered if waits else in_turn,
         waits=waits,
         members=_zarr_async_members if waits else _zarr_members(**settings),
-        settings=_words(settings) or "zarr.api.asynchronous, as it comes",
+        settings=words(settings) or "zarr.api.asynchronous, as it comes",
     )
 
 
 def _tensorstore_way(name: str, title: str, *, tuned: bool, waits: bool) -> Library:
-    settings = _TENSORSTORE.settings + (f", {_words(TS_TUNED | TS_MAPPED)}" if tuned else "")
+    settings = _TENSORSTORE.settings + (f", {words(TS_TUNED | TS_MAPPED)}" if tuned else "")
     return replace(
         _TENSORSTORE,
         name=name,
@@ -263,6 +263,8 @@ def _tensorstore_way(name: str, title: str, *, tuned: bool, waits: bool) -> Libr
 _ALL = (
     Library("azarr", "azarr", "azarr", "azarr", _open_azarr, subscript, gathered, True, _azarr_members),
     _ZARR,
+    replace(_ZARR, name="zarr-from", title="zarr-python from_array"),
+    replace(_ZARR, name="dask", title="dask on zarr-python", module="dask"),
     _zarr_way("zarr-async", "zarr-python async", "zarr-python", {}, waits=True),
     _zarr_way("zarr-tuned", "zarr-python tuned", "zarr-python tuned", TUNED),
     _zarr_way("zarr-fused", "zarr-python fused", "zarr-python fused", FUSED),
@@ -276,7 +278,7 @@ _ALL = (
         settings="chunk_concurrent_minimum=2",
     ),
     replace(
-        _ZARRISTA, name="zarrista-async", title="zarrista async", module="obstore", open=_open_zarrista_async, read=_zarrista_async_read,
+        _ZARRISTA, name="zarrista-async", title="zarrista async", module="obstore", open=open_zarrista_async, read=_zarrista_async_read,
         gather=gathered, waits=True, members=_zarrista_async_members, settings="AsyncArray on obstore's LocalStore",
     ),
     _TENSORSTORE,

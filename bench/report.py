@@ -12,8 +12,11 @@ from typing import Any
 from bench.measure import BUSY
 from bench.readers import GATHERING, LIBRARIES
 from bench.rows import ROWS
+from bench.writers import WRITERS
+from bench.writing import WRITING
 
-PACKAGES = ("azarr", "zarr", "zarrs", "zarrista", "tensorstore", "numpy", "numcodecs", "blosc2", "obstore")
+PACKAGES = ("azarr", "zarr", "zarrs", "zarrista", "tensorstore", "dask", "numpy", "numcodecs", "blosc2", "obstore")
+MARK = "†"
 FAMILIES = (
     "zarr-python", "zarr-python tuned", "zarr-python fused", "zarrs-python", "zarrista", "tensorstore", "floor",
 )  # fmt: skip
@@ -30,9 +33,16 @@ compared with the truth outside of the timed part (zarrista's are read-only view
   result itself. Buffers, pools and mapped files count. In the ratio, less than 1 MiB counts as 1 MiB.
 - The loop's gap is the time between two turns of a task that sleeps 1 ms beside the read: 1.1 ms is a free loop.
   In the ratio, less than 1.2 ms counts as 1.2 ms.
+- The write rows write the same arrays: metadata are there, no chunks are, the array is open and the values are in memory
+  before the clock starts. One inner chunk is written into shards that are full; the figure is the mean of up to 1,000.
+  A copy goes from path to path, opening and creating included; its peak memory is that over what was resident before.
+  All write into a fresh folder, in memory (/dev/shm) where it has room, as the disk of a shared machine gives other
+  figures every minute; nobody flushes to the disk; another library reads what was written, untimed.
+- {mark}: writes in place, so that a process that is killed leaves torn chunks. Of those that write, the best peer is
+  the best one that replaces each chunk or shard as a whole, as azarr does.
 - The floor is a script of bare calls (open, readv, libblosc2, NumPy assignment) from one or two Python threads,
   whichever is faster; a compiled library can stay below it.
-- In the main table a column shows the best of a library's ways; the second table has them all."""
+- In the main table a column shows the best of a library's ways; the second table has them all.""".replace("{mark}", MARK)
 
 
 def environment(*, quick: bool) -> dict[str, Any]:
@@ -98,10 +108,7 @@ def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
         "",
         "## Settings",
         "",
-        *(
-            f"- **{library.title}**: {library.settings}; 1,000 reads at once: {GATHERING[library.gather]}"
-            for library in map(LIBRARIES.__getitem__, _used(rows))
-        ),
+        *map(_settings, _used(rows)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -115,30 +122,35 @@ def plot(path: Path, rows: dict[str, dict[str, Any]]) -> None:
     colours = dict(zip(("azarr", *FAMILIES), ("C3", "C0", "C9", "C1", "C2", "C4", "C5", "0.4"), strict=True))
     for family, marker in markers.items():
         points = [
-            (found / row["cells"][row["best_peer"]]["figure"], height)
+            (found / row["cells"][row["best_peer"]]["figure"], height, 0.3 if in_place(row, name) else 1)
             for height, row in enumerate(rows.values())
-            if row["best_peer"] and (found := best_of(row, family)[1]) and found > 0
+            if row["best_peer"] and (name := best_of(row, family)) and (found := row["cells"][name]["figure"]) > 0
         ]
         if points:
             size = 80 if family == "azarr" else 100 if family == "floor" else 40
-            axes.scatter(*zip(*points, strict=True), s=size, marker=marker, color=colours[family], label=family)
+            across, down, alpha = zip(*points, strict=True)
+            axes.scatter(across, down, s=size, marker=marker, color=colours[family], alpha=alpha, label=family)
     axes.axvline(1, color="0.3", linewidth=1)
     axes.set_xscale("log")
     axes.set_yticks(range(len(rows)), [row["title"] for row in rows.values()])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_axisbelow(True)
     axes.grid(axis="y", color="0.9")
-    axes.set_xlabel("figure over the best peer's (time, memory or gap; less is better)")
+    axes.set_xlabel("figure over the best peer's (time, memory or gap; less is better; pale: writes in place)")
     axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.12), ncols=4, frameon=False)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
 
-def best_of(row: dict[str, Any], family: str) -> tuple[str | None, float | None]:
-    """The best way of a family in this row and its figure."""
+def best_of(row: dict[str, Any], family: str) -> str | None:
+    """The best way of a family in this row."""
     cells = {n: c["figure"] for n, c in row["cells"].items() if "figure" in c and LIBRARIES[n].family == family}
-    name = min(cells, key=lambda way: cells[way], default=None)
-    return name, cells.get(name or "")
+    return min(cells, key=lambda way: cells[way], default=None)
+
+
+def in_place(row: dict[str, Any], name: str) -> bool:
+    """Whether a library writes here, and does so in place."""
+    return row["cells"].get(name, {}).get("in_place", False)
 
 
 def number(value: float | None, unit: str) -> str:
@@ -153,20 +165,35 @@ def _main_line(row: dict[str, Any]) -> list[str]:
     unit, best = row["unit"], row["best_peer"]
     peer = "-" if best is None else f"{LIBRARIES[best].title} {number(row['cells'][best]['figure'], unit)}"
     title = row["title"] + (" *" if disturbed(row) else "")
-    families = [number(best_of(row, family)[1], unit) for family in FAMILIES]
+    families = [_figure(row, best_of(row, family)) for family in FAMILIES]
     return [title, unit, f"**{number(row['azarr'], unit)}**", peer, f"**{number(row['ratio'], '')}**", *families]
 
 
 def _full_line(row: dict[str, Any], names: list[str]) -> list[str]:
     rounds = max(len(cell["rounds"]) for cell in row["cells"].values())
-    return [row["title"], row["unit"], str(rounds), *(_cell(row["cells"].get(name, {}), row["unit"]) for name in names)]
+    return [row["title"], row["unit"], str(rounds), *(_cell(row, name) for name in names)]
 
 
-def _cell(cell: dict[str, Any], unit: str) -> str:
+def _cell(row: dict[str, Any], name: str) -> str:
+    cell = row["cells"].get(name, {})
     if "error" in cell:
         return "failed"
     longest = cell.get("last", {}).get("longest")
-    return number(cell.get("figure"), unit) + ("" if longest is None else f" (longest {number(longest, unit)})")
+    return _figure(row, name) + ("" if longest is None else f" (longest {number(longest, row['unit'])})")
+
+
+def _figure(row: dict[str, Any], name: str | None) -> str:
+    figure = None if name is None else row["cells"].get(name, {}).get("figure")
+    return number(figure, row["unit"]) + (MARK if figure is not None and in_place(row, name) else "")
+
+
+def _settings(name: str) -> str:
+    library, words = LIBRARIES[name], []
+    if any(name in row.libraries for row in ROWS.values() if row.kind not in WRITING):
+        words += [library.settings, f"1,000 reads at once: {GATHERING[library.gather]}"]
+    if name in WRITERS:
+        words += [WRITERS[name].settings, WRITERS[name].how]
+    return f"- **{library.title}**: {'; '.join(filter(None, words))}"
 
 
 def _notes(rows: dict[str, dict[str, Any]]) -> list[str]:

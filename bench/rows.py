@@ -17,6 +17,9 @@ AWAITED = (
     "tensorstore-tuned-async",
 )  # fmt: skip
 WITH_GROUPS = ("azarr", "zarr", "zarr-async", "zarr-tuned", "zarrista", "zarrista-async", "floor")
+WRITTEN = ("azarr", "zarr", "zarr-fused", "zarrs", "zarrista", "zarrista-async", "tensorstore", "tensorstore-tuned")
+WRITTEN_SMALL_CHUNKS = (*WRITTEN[:3], "zarr-fused-one", *WRITTEN[3:])
+COPIED = ("azarr", "zarr", "zarr-fused", "zarr-from", "dask", "zarrs", "tensorstore", "tensorstore-tuned")
 IMPORTED = ("azarr", "zarr", "zarrs", "zarrista", "tensorstore")
 
 
@@ -37,6 +40,10 @@ def _read(data: str, words: str, libraries: tuple[str, ...] = WHOLE) -> Row:
     return Row(f"read-{data}", "read", f"read all, {words}", "s", libraries, data)
 
 
+def _write(data: str, words: str, libraries: tuple[str, ...] = WRITTEN) -> Row:
+    return Row(f"write-{data}", "write", f"write all, {words}", "s", libraries, data)
+
+
 def _members(data: str, words: str) -> Row:
     return Row(data, "members", f"open a group of 277 arrays, {words}", "ms", WITH_GROUPS, data)
 
@@ -53,6 +60,15 @@ _ALL = (
     Row("small-gathered", "gathered", "read 16 elements, 1,000 at once, each", "us", SMALL, "32KiB-zstd"),
     Row("memory-1MiB-zstd", "memory", "peak memory over the result, 1 MiB zstd", "MiB", LEAN, "1MiB-zstd", least=1.0),
     Row("memory-sharded", "memory", "peak memory over the result, sharded", "MiB", LEAN, "sharded", least=1.0),
+    _write("1MiB-none", "1 MiB chunks, no codec"),
+    _write("1MiB-lz4", "1 MiB chunks, blosc-lz4"),
+    _write("1MiB-zstd", "1 MiB chunks, zstd 1"),
+    _write("32KiB-zstd", "32 KiB chunks, blosc-zstd", WRITTEN_SMALL_CHUNKS),
+    _write("32KiB-none", "32 KiB chunks, no codec", WRITTEN_SMALL_CHUNKS),
+    _write("sharded", "sharded, 256 KiB inner chunks, blosc-zstd"),
+    Row("write-inner", "write_inner", "write one inner chunk of a shard, one by one", "ms", WRITTEN, "sharded"),
+    Row("copy", "copy", "copy to chunks across the first axis, 1 MiB zstd", "s", COPIED, "1MiB-zstd"),
+    Row("memory-copy", "memory_copy", "peak memory of this copy", "MiB", COPIED, "1MiB-zstd", least=1.0),
     Row("gap-1MiB-zstd", "gap", "event loop gap, 99th percentile, 1 MiB zstd", "ms", AWAITED, "1MiB-zstd", least=1.2),
     Row("gap-32KiB-zstd", "gap", "event loop gap, 99th percentile, 32 KiB", "ms", AWAITED, "32KiB-zstd", least=1.2),
     Row("import", "importing", "import, over `import numpy, asyncio`", "ms", IMPORTED),
