@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 
 import azarr
-from azarr import _copy
-from azarr._copy import NOTE, region_shape
 from azarr.errors import MetadataError, NodeExists, NotAGroup, PartialWrite, ReadOnly, StoreError
 from azarr.grid import Grid
 from azarr.stores import LocalStore, MemoryStore
+from azarr.tools import copying
+from azarr.tools.copying import NOTE, region_shape
 from documents import waiting
 from fakes import Conditional
 
@@ -351,7 +351,7 @@ class Breaking(MemoryStore):
 
 @pytest.mark.parametrize("options", [{}, {"chunks": "auto", "shards": None, "compressors": "gzip"}], ids=str)
 async def test_a_copy_that_was_ended_anywhere_goes_on_where_it_was(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_copy, "REGION", 64)
+    monkeypatch.setattr(copying, "REGION", 64)
     store = await tree()
     whole: dict[str, bytes] = {}
     await azarr.copy(store, whole, **options)

@@ -16,7 +16,7 @@ import azarr.stores
 
 SOURCE = Path(azarr.__file__).parent
 PROJECT = Path(__file__).parent.parent
-OUTSIDE = ("cli", "integrations", "viewer")
+OUTSIDE = ("cli", "tools", "integrations", "viewer")
 """Folders that are not the core: they may import anything of it, and nothing of it imports them."""
 MOST_LINES, MOST_CORE_LINES = 400, 6000
 """Lines of one file, and of the core without blank ones."""
@@ -39,7 +39,7 @@ LAYERS = """
     plan
     context
     _platform.cpython  _platform
-    stores.base  stores.memory  stores.local  stores.http  stores.counting  stores
+    stores.base  stores.memory  stores.staging  stores.local  stores.http  stores.counting  stores
     access
     _engine.turns  _engine.decoding  _engine.blocking  _engine.waiting  _engine.documents  _engine.reading  _engine.streaming  _engine.objects  _engine.writing  _engine.surveying  _engine
     _display
@@ -51,9 +51,6 @@ LAYERS = """
     _creation
     _open
     _verbs
-    _verify
-    _conversion
-    _copy
 """.split()  # noqa: SIM905  # a table
 """All modules of the core in order: each imports only from those before it."""
 PURE = LAYERS[: LAYERS.index("context") + 1]

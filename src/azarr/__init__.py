@@ -21,18 +21,18 @@ from azarr.plan import Plan
 from azarr.ref import Ref
 
 if TYPE_CHECKING:
-    from azarr._copy import copy
-    from azarr._verify import Report, verify
+    from azarr.tools.copying import copy
+    from azarr.tools.verification import Report, verify
 
 __version__ = "0.1.0"
-_LATER = {"copy": "_copy", "verify": "_verify", "Report": "_verify"}
+_LATER = {"copy": "copying", "verify": "verification", "Report": "verification"}
 """Names that are imported when they are first asked for."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module 'azarr' has no attribute {name!r}")
-    return getattr(import_module(f"azarr.{_LATER[name]}"), name)
+    return getattr(import_module(f"azarr.tools.{_LATER[name]}"), name)
 
 
 # fmt: off

@@ -137,16 +137,16 @@ async def test_staged_files_are_never_listed_and_never_nodes(tmp_path: Path):
     staged: list[Path] = []
     really_replace = os.replace
 
-    def spy(source: str, target: str, **options: int) -> None:
-        staged.append(Path(source))
-        really_replace(source, target, **options)
+    def spy(source: str, target: str, **folders: int) -> None:
+        staged.append(Path(os.readlink(f"/proc/self/fd/{folders['src_dir_fd']}")) / source)
+        really_replace(source, target, **folders)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(os, "replace", spy)
         await store.set("g/x", b"1")
     assert len(staged) == 1
-    assert not staged[0].parent.exists()
-    staged[0].parent.mkdir()
+    assert not staged[0].parent.parent.exists()
+    staged[0].parent.mkdir(parents=True)
     staged[0].write_bytes(b"half")  # as a process that was killed leaves it
     assert sorted([key async for key in store.list("")]) == sorted([*before, "g/x"])
     assert [name async for name in store.list_dir("")] == ["g/", "zarr.json"]
@@ -156,15 +156,17 @@ async def test_staged_files_are_never_listed_and_never_nodes(tmp_path: Path):
 async def test_what_dead_writers_left_is_gone_once_a_node_is_opened_to_be_written_to(tmp_path: Path):
     await azarr.create_group(tmp_path)
     folder = tmp_path / STAGED
-    folder.mkdir()
     for name in ("dead", "alive"):
-        (folder / name).write_bytes(b"half")
-    with (folder / "alive").open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        await azarr.open_group(tmp_path)
-        assert sorted(os.listdir(folder)) == ["alive", "dead"]
-        await azarr.open_group(tmp_path, mode="r+")
-        assert os.listdir(folder) == ["alive"]
+        (folder / name).mkdir(parents=True)
+        (folder / name / "object").write_bytes(b"half")
+    alive = os.open(folder / "alive", os.O_RDONLY)
+    fcntl.flock(alive, fcntl.LOCK_EX)
+    await azarr.open_group(tmp_path)
+    assert sorted(os.listdir(folder)) == ["alive", "dead"]
+    await azarr.open_group(tmp_path, mode="r+")
+    assert os.listdir(folder) == ["alive"]
+    assert os.listdir(folder / "alive") == ["object"]
+    os.close(alive)
     await azarr.open_group(tmp_path, mode="r+")
     assert not folder.exists()
 
@@ -176,9 +178,9 @@ async def test_what_is_written_is_flushed_before_and_after_it_is_renamed_if_it_s
         for name in ("fsync", "replace", "unlink"):
             really = getattr(os, name)
 
-            def spy(*arguments: Any, name: str = name, really: Any = really) -> None:
+            def spy(*arguments: Any, name: str = name, really: Any = really, **folders: int) -> None:
                 is_folder = name == "fsync" and stat.S_ISDIR(os.fstat(*arguments).st_mode)
-                really(*arguments)
+                really(*arguments, **folders)
                 calls.append(f"{name} folder" if is_folder else name)
 
             patched.setattr(os, name, spy)

@@ -6,9 +6,9 @@ Two drivers make the steps: worker threads, each with whole objects, where the s
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -126,7 +126,8 @@ def _work(work: Work[Any], source: Any, into: Any) -> None:
     """One worker thread."""
     reader, scratch = source.reader(), Scratch()
     try:
-        with into.busy() if isinstance(into, BlockingWritable) else contextlib.nullcontext():
+        writing: Any = into.writer() if isinstance(into, BlockingWritable) else nullcontext()
+        with writing as writer:
             while (found := work.next_job()) is not None:
                 key, job = found
                 steps, answer, error = work.steps(key, job, scratch), None, None
@@ -136,7 +137,7 @@ def _work(work: Work[Any], source: Any, into: Any) -> None:
                         if isinstance(step, Get):
                             answer = reader.part(step.key, step.byte_range, scratch)
                         else:
-                            answer = into.put(step.key, step.data, step.version)
+                            answer = writer.put(step.key, step.data, step.version)
                     except StoreError as raised:
                         error = raised
                 work.done(key, job)

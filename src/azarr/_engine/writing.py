@@ -81,10 +81,11 @@ async def delete_objects(store: WritableStore, keys: Iterator[str], context: Con
 
 
 def _delete(store: BlockingWritable, keys: Iterator[str], stop: threading.Event) -> None:
-    for key in keys:
-        if stop.is_set():
-            return
-        store.put(key, None)
+    with store.writer() as writer:
+        for key in keys:
+            if stop.is_set():
+                return
+            writer.put(key, None)
 
 
 class Writing(Work[Job]):

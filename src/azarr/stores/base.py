@@ -107,16 +107,20 @@ class BlockingStore(Store, Protocol):
     def reader(self) -> Reader: ...
 
 
-@runtime_checkable
-class BlockingWritable(BlockingStore, Protocol):
-    """A store whose writes block too: one worker thread reads what is there, changes it and puts it back."""
+class Writer(Protocol):
+    """Blocking writes by one worker thread."""
 
     def put(self, key: str, data: Buffer | None, version: str | None = ANY) -> bool:
         """As `ConditionalStore.replace`, blocking; `ANY` replaces whatever is there."""
         ...
 
-    def busy(self) -> AbstractContextManager[None]:
-        """Entered by a thread that is going to put several objects."""
+
+@runtime_checkable
+class BlockingWritable(BlockingStore, Protocol):
+    """A store whose writes block too: one worker thread reads what is there, changes it and puts it back."""
+
+    def writer(self) -> AbstractContextManager[Writer]:
+        """A way to put objects, for one thread."""
         ...
 
     def place(self, key: str) -> Hashable:

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import fcntl
 import os
-import threading
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -21,19 +18,12 @@ import numpy as np
 
 from azarr._platform import offload
 from azarr.errors import StoreError
-from azarr.scratch import Buffer, Bytes, Scratch, view
+from azarr.scratch import Buffer, Bytes, Scratch
 from azarr.stores.base import ANY, ByteRange, Value, check_key
+from azarr.stores.staging import STAGED, Writer, clean, version_of
 
-STAGED = ".azarr-staged"
-"""The folder, below the root, of files that are being written. It is there while somebody writes, and listings leave it out."""
 HELD_BY_OTHERS = 2e-3
 """Seconds between two looks at a lock."""
-MOVED = 100
-"""Tries to lock a folder that others delete and make again."""
-MOST = 1 << 30
-"""Bytes that are written at a time; operating systems take no more than 2 GiB."""
-CLOSED = getattr(os, "O_CLOEXEC", 0)
-NEW, FOLDER = os.O_WRONLY | os.O_CREAT | os.O_EXCL | CLOSED, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | CLOSED
 FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -49,7 +39,6 @@ class LocalStore:
         text = os.fspath(root)
         self.root = Path(unquote(urlsplit(text).path) if text.startswith("file://") else text)
         self.prefix, self.durability = os.path.join(self.root, ""), durability
-        self._stage, self._lock, self._writing = self.prefix + STAGED, threading.Lock(), 0
 
     def __repr__(self) -> str:
         return f"LocalStore({str(self.root)!r})"
@@ -95,12 +84,11 @@ class LocalStore:
         return await offload(lambda: self._names(prefix, folder))
 
     def put(self, key: str, data: Buffer | None, version: str | None = ANY) -> bool:
-        path = self.prefix + check_key(key)
-        with self._translating(key):
-            if data is None:
-                return self._commit(None, path, version)
-            with self.busy(), self._staging(view(data)) as staged:
-                return self._commit(staged, path, version)
+        with self.writer() as writer:
+            return writer.put(key, data, version)
+
+    def writer(self) -> Writer:
+        return Writer(self.prefix, self, full=self.durability == "full")
 
     def place(self, key: str) -> str:
         return os.path.abspath(self.prefix + key)
@@ -127,133 +115,7 @@ class LocalStore:
             return False
 
     async def clean(self) -> None:
-        await offload(self._clean)
-
-    def _clean(self) -> None:
-        with contextlib.suppress(OSError):  # there is nothing left behind, or others are writing
-            for name in os.listdir(self._stage):
-                self._clean_file(os.path.join(self._stage, name))
-            os.rmdir(self._stage)
-
-    def _clean_file(self, path: str) -> None:
-        """Delete what a writer left behind that is dead; those that live hold a lock."""
-        with contextlib.suppress(FileNotFoundError, BlockingIOError):
-            file = os.open(path, FLAGS)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.unlink(path)
-            finally:
-                os.close(file)
-
-    @contextlib.contextmanager
-    def busy(self) -> Generator[None]:
-        """The folder of what is staged goes when nobody is busy: made and deleted for each object, it would cost as much as they do."""
-        with self._lock:
-            self._writing += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._writing -= 1
-                if not self._writing:
-                    with contextlib.suppress(OSError):  # it is not there, or other processes are writing
-                        os.rmdir(self._stage)
-
-    @contextlib.contextmanager
-    def _staging(self, data: Bytes) -> Generator[str]:
-        """A file of `data`, not under the name of an object yet: locked as long as its writer lives, deleted if nobody renames it."""
-        file, path = self._new()
-        try:
-            for begin in range(0, data.size, MOST):
-                _all(file, data[begin : begin + MOST].data)
-            now = time.time_ns()  # clocks of file systems are coarse: two versions could have one time
-            os.utime(file, ns=(now, now))
-            if self.durability == "full":
-                os.fsync(file)
-            yield path
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-            os.close(file)
-
-    def _new(self) -> tuple[int, str]:
-        while True:
-            path = os.path.join(self._stage, os.urandom(8).hex())
-            try:
-                file = os.open(path, NEW, 0o666)
-            except FileNotFoundError:
-                with contextlib.suppress(FileExistsError):  # `exist_ok` fails where others delete it meanwhile
-                    os.makedirs(self._stage)
-                continue
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if os.fstat(file).st_nlink:  # else it was swept before it was locked
-                return file, path
-            os.close(file)
-
-    def _commit(self, staged: str | None, path: str, version: str | None) -> bool:
-        """Rename or delete, if the object is of `version`. Whoever changes an object holds a lock on its folder."""
-        above = os.path.dirname(path)
-        try:
-            folder = self._folder(above, make=staged is not None)
-        except FileNotFoundError:
-            if staged is not None:
-                raise
-            return version in (ANY, None)
-        try:
-            if version not in (ANY, None if version == ANY else _version_at(path)):
-                return False
-            if staged is not None:
-                os.replace(staged, path)
-            else:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)
-            if self.durability == "full":
-                os.fsync(folder)
-            if staged is None:
-                self._prune(above)
-            return True
-        finally:
-            os.close(folder)
-
-    def _prune(self, folder: str) -> None:
-        """Delete the folder, which is locked, if it is empty, and those above: a chunk of another array may be called as they are."""
-        with contextlib.suppress(OSError), contextlib.ExitStack() as opened:  # an error, as a rule: it is not empty
-            while folder.startswith(self.prefix):
-                os.rmdir(folder)
-                folder = os.path.dirname(folder)
-                opened.callback(os.close, self._folder(folder, make=False))
-
-    def _folder(self, path: str, *, make: bool) -> int:
-        """The folder, open and locked: the one of this name, for whoever deletes the last object of a folder deletes that too."""
-        for tries in range(MOVED):
-            with contextlib.ExitStack() as opened:
-                try:
-                    folder = os.open(path, FOLDER)
-                    opened.callback(os.close, folder)
-                    fcntl.flock(folder, fcntl.LOCK_EX)
-                    if os.path.samestat(os.fstat(folder), os.stat(path)):
-                        opened.pop_all()
-                        return folder
-                except FileNotFoundError:
-                    if not make or tries == MOVED - 1:
-                        raise
-                    with contextlib.suppress(FileNotFoundError):  # a folder above was deleted meanwhile
-                        self._make(path)
-        raise BlockingIOError(errno.EAGAIN, "its folder was deleted and made again, time after time")
-
-    def _make(self, path: str) -> None:
-        """The folder and those above it. Their names are as durable as what will be in them."""
-        above = os.path.dirname(path)
-        if above and not os.path.isdir(above):
-            self._make(above)
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(path)
-        if self.durability == "full":
-            file = os.open(above or os.curdir, FOLDER)
-            try:
-                os.fsync(file)
-            finally:
-                os.close(file)
+        await offload(lambda: clean(self.prefix))
 
     def _names(self, prefix: str, folder: Path) -> Sequence[str]:
         with self._translating(prefix), contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
@@ -298,7 +160,7 @@ class _Reader:
             start = max(size + start, 0) if start < 0 else min(start, size)
             buffer = scratch.take("part", max(min(size if stop is None else stop, size) - start, 0))
             os.lseek(file, start, os.SEEK_SET)
-            return Value(buffer[: _fill(file, buffer)], _version(status), size)
+            return Value(buffer[: _fill(file, buffer)], version_of(status), size)
         except OSError as error:
             raise self._error(error, key) from error
         finally:
@@ -327,27 +189,11 @@ class _Reader:
         return StoreError(f"{type(error).__name__}: {error.strerror}", store=repr(self._store), key=key)
 
 
-def _version(status: os.stat_result) -> str:
-    return f"{status.st_mtime_ns:x}-{status.st_ino:x}-{status.st_size:x}"
-
-
-def _version_at(path: str) -> str | None:
-    try:
-        return _version(os.stat(path))
-    except FileNotFoundError:
-        return None
-
-
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # a link that leads nowhere: whoever reads it is told
         return False
-
-
-def _all(file: int, data: memoryview) -> None:
-    while data:
-        data = data[os.write(file, data) :]
 
 
 def _rest(file: int, scratch: Scratch) -> Bytes:

@@ -61,8 +61,8 @@ class MemoryStore:
                 self.mapping[check_key(key)] = new
         return True
 
-    def busy(self) -> nullcontext[None]:
-        return nullcontext()
+    def writer(self) -> nullcontext[MemoryStore]:
+        return nullcontext(self)
 
     def place(self, key: str) -> tuple[int, str]:
         return id(self.mapping), key

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from azarr._changes import forgetting
-from azarr._conversion import Changed, alike, converted
 from azarr._engine import Get, Progress, Put, Steps, Target, Work, all_of, chunk_objects, fetch_documents, perform, place_of, read, write
 from azarr._open import create, creating, delete_all, documents_of, missing_above, open  # noqa: A004  # the verb of the field
 from azarr._platform import cores
@@ -33,7 +32,8 @@ from azarr.metadata import ArrayMetadata, GroupMetadata
 from azarr.ref import Ref
 from azarr.scratch import Scratch
 from azarr.selection import basic, whole
-from azarr.stores import Listing, Value
+from azarr.stores import Cleaning, Listing, Value
+from azarr.tools.conversion import Changed, alike, converted
 
 NOTE = ".azarr-copy"
 """The key, below the path, of the note that a copy is under way."""
@@ -104,6 +104,8 @@ class _Copying:
         names = ("zarr.json", ".zarray", ".zgroup")
         data, *documents = await fetch_documents(self.store, [key, *(_join(self.path, name) for name in names)], self.access.context)
         store = self.store
+        if isinstance(store, Cleaning):
+            await store.clean()
         held = [each async for each in store.list(self.path)] if isinstance(store, Listing) else []
         if data is not None and parse(data, key) == note:
             self.stored = frozenset(held)

@@ -1,0 +1,236 @@
+"""Writing to a folder on a local disk. An object is staged in a file of its own and renamed: a reader sees the old one or the new one.
+
+Whoever changes an object holds a lock on its folder: while a name is looked at and replaced, nobody else does so. A folder goes with its
+last object, and nothing can be renamed into one that is gone: whoever has it open then opens the new one of that name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Generator
+from typing import Self
+
+from azarr.errors import StoreError
+from azarr.scratch import Buffer, Bytes, view
+from azarr.stores.base import ANY, check_key
+
+STAGED = ".azarr-staged"
+"""The folder, below the root, of what is being written, with one for each writer. It is there while somebody writes, and never listed."""
+OBJECT = "object"
+"""The file, in the folder of a writer, that is to become an object."""
+MOVED = 100
+"""Tries to write into a folder that others delete and make again."""
+MOST = 1 << 30
+"""Bytes that are written at a time; operating systems take no more than 2 GiB."""
+CLOSED = getattr(os, "O_CLOEXEC", 0)
+NEW, FOLDER = os.O_WRONLY | os.O_CREAT | os.O_EXCL | CLOSED, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | CLOSED
+
+
+class Writer:
+    """One worker's way of writing below `prefix`; errors call the store `where`. What it needs for itself is gone when it ends.
+
+    Its folder below `STAGED` is made when it is needed, and locked as long as it lives; `clean` deletes those that are not.
+    """
+
+    __slots__ = ("_above", "_folder", "_full", "_own", "_own_path", "_prefix", "_where")
+
+    def __init__(self, prefix: str, where: object, *, full: bool) -> None:
+        self._prefix, self._where, self._full = prefix, where, full
+        self._above, self._folder = "", -1
+        self._own_path, self._own = "", -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._forget()
+        if self._own >= 0:
+            with contextlib.suppress(OSError):  # the one for all writers is left to those that are still there
+                os.rmdir(self._own_path)
+                os.rmdir(self._prefix + STAGED)
+            os.close(self._own)
+            self._own = -1
+
+    def put(self, key: str, data: Buffer | None, version: str | None = ANY) -> bool:
+        """Replace the object, if it is of `version`; None deletes it. Whether it was."""
+        above, name = os.path.split(self._prefix + check_key(key))
+        try:
+            if data is None:
+                return self._commit(above, name, version, staged=False)
+            self._stage(view(data))
+            done = False
+            try:
+                done = self._commit(above, name, version, staged=True)
+            finally:
+                if not done:
+                    os.unlink(OBJECT, dir_fd=self._own)
+            return done
+        except OSError as error:
+            raise StoreError(f"{type(error).__name__}: {error.strerror}", store=repr(self._where), key=key) from error
+
+    def _stage(self, data: Bytes) -> None:
+        if self._own < 0:
+            self._settle()
+        file = os.open(OBJECT, NEW, 0o666, dir_fd=self._own)
+        try:
+            if os.write(file, data[:MOST].data) != data.size:
+                _rest(file, data)
+            now = time.time_ns()  # clocks of file systems are coarse: two versions could have one time
+            os.utime(file, ns=(now, now))
+            if self._full:
+                os.fsync(file)
+        except BaseException:
+            os.unlink(OBJECT, dir_fd=self._own)
+            raise
+        finally:
+            os.close(file)
+
+    def _settle(self) -> None:
+        """Make this writer's own folder, and lock it."""
+        while True:
+            path = os.path.join(self._prefix + STAGED, os.urandom(8).hex())
+            try:
+                os.mkdir(path)
+                folder = os.open(path, FOLDER)
+            except FileNotFoundError:
+                with contextlib.suppress(FileExistsError):  # `exist_ok` fails where others delete it meanwhile
+                    os.makedirs(self._prefix + STAGED)
+                continue
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            if _is_at(folder, path):  # else it was swept before it was locked
+                self._own_path, self._own = path, folder
+                return
+            os.close(folder)
+
+    def _commit(self, above: str, name: str, version: str | None, *, staged: bool) -> bool:
+        """Rename or delete, if the object is of `version`."""
+        for tries in range(MOVED):
+            fresh = self._above != above
+            try:
+                folder = self._open(above, make=staged)
+            except FileNotFoundError:  # where it is made: one above it was deleted meanwhile
+                if not staged:
+                    return version in (ANY, None)
+                if tries == MOVED - 1:
+                    raise
+                continue
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            try:
+                if version not in (ANY, None if version == ANY else version_at(name, folder)):
+                    if fresh:
+                        return False
+                elif staged:
+                    os.replace(OBJECT, name, src_dir_fd=self._own, dst_dir_fd=folder)
+                    return self._flushed(folder)
+                elif self._deleted(name, folder) or fresh:
+                    self._prune(above)
+                    return self._flushed(folder)
+            except FileNotFoundError:
+                pass
+            finally:
+                fcntl.flock(folder, fcntl.LOCK_UN)
+            self._forget()  # the folder was deleted, or may have been
+        raise BlockingIOError(errno.EAGAIN, "its folder was deleted and made again, time after time")
+
+    def _open(self, path: str, *, make: bool) -> int:
+        """The folder, which stays open: the next object is in the same one, as a rule."""
+        if self._above != path:
+            self._forget()
+            try:
+                self._folder = os.open(path, FOLDER)
+            except FileNotFoundError:
+                if not make:
+                    raise
+                self._make(path)
+                self._folder = os.open(path, FOLDER)
+            self._above = path
+        return self._folder
+
+    def _forget(self) -> None:
+        if self._folder >= 0:
+            os.close(self._folder)
+        self._above, self._folder = "", -1
+
+    def _flushed(self, folder: int) -> bool:
+        if self._full:
+            os.fsync(folder)
+        return True
+
+    def _deleted(self, name: str, folder: int) -> bool:
+        try:
+            os.unlink(name, dir_fd=folder)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _prune(self, folder: str) -> None:
+        """Delete the folder if it is empty, and those above: a chunk of another array may be called as they are."""
+        with contextlib.suppress(OSError):  # it is not empty
+            while folder.startswith(self._prefix):
+                os.rmdir(folder)
+                folder = os.path.dirname(folder)
+
+    def _make(self, path: str) -> None:
+        """The folder and those above it. Their names are as durable as what will be in them."""
+        above = os.path.dirname(path)
+        if above and not os.path.isdir(above):
+            self._make(above)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path)
+        if self._full:
+            with opened(above or os.curdir) as folder:
+                os.fsync(folder)
+
+
+def clean(prefix: str) -> None:
+    """Delete what writers left behind that are dead; those that live hold a lock."""
+    with contextlib.suppress(OSError):  # there is nothing left behind, or others are writing
+        for name in os.listdir(prefix + STAGED):
+            path = os.path.join(prefix + STAGED, name)
+            with contextlib.suppress(FileNotFoundError, BlockingIOError), opened(path) as folder:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for file in os.listdir(folder):
+                    os.unlink(file, dir_fd=folder)
+                os.rmdir(path)
+        os.rmdir(prefix + STAGED)
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Generator[int]:
+    """A folder, open inside the block."""
+    folder = os.open(path, FOLDER)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def version_of(status: os.stat_result) -> str:
+    """What tells a file from those that had or will have its name."""
+    return f"{status.st_mtime_ns:x}-{status.st_ino:x}-{status.st_size:x}"
+
+
+def version_at(name: str, folder: int) -> str | None:
+    """The version of a file in a folder that is open; None where there is none."""
+    try:
+        return version_of(os.stat(name, dir_fd=folder))
+    except FileNotFoundError:
+        return None
+
+
+def _is_at(folder: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(folder), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _rest(file: int, data: Bytes) -> None:
+    """Write what is not written yet."""
+    left = data[os.lseek(file, 0, os.SEEK_CUR) :]
+    while left.size:
+        left = left[os.write(file, left[:MOST].data) :]
