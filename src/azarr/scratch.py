@@ -12,6 +12,12 @@ import numpy.typing as npt
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Buffer: TypeAlias = bytes | bytearray | memoryview | Bytes
+Buffers: TypeAlias = list[Buffer]
+"""Bytes in several places, which are meant one after the other."""
+
+
+KEPT = 16 << 20
+"""Bytes of scratch that are worth keeping."""
 
 
 class Scratch:
@@ -42,6 +48,29 @@ class Scratch:
     def nbytes(self) -> int:
         """What all slots hold."""
         return self.encoded.size + sum(held.size for held in self._slots.values())
+
+
+_spare: list[Scratch] = []
+"""Scratch of workers that have ended, for the next ones."""
+
+
+def spare_scratch() -> Scratch:
+    """Scratch for a worker that begins."""
+    try:
+        return _spare.pop()
+    except IndexError:
+        return Scratch()
+
+
+def keep_scratch(scratch: Scratch) -> None:
+    """Scratch of a worker that ends; what is large is not kept."""
+    if scratch.nbytes <= KEPT:
+        _spare.append(scratch)
+
+
+def joined(data: Buffer | Buffers) -> Buffer:
+    """`data` in one place; a copy where it is in several."""
+    return b"".join([view(part).data for part in data]) if isinstance(data, list) else data
 
 
 def view(data: Buffer) -> Bytes:

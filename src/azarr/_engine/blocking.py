@@ -15,7 +15,7 @@ from azarr.codecs.sharding import ShardLayout, merged
 from azarr.errors import ObjectChanged, ShardIndexError
 from azarr.layout import Layout
 from azarr.plan import Job, Piece
-from azarr.scratch import Scratch, view
+from azarr.scratch import Scratch, keep_scratch, spare_scratch, view
 from azarr.stores.base import Reader
 
 HANDOVER = 20e-6
@@ -24,8 +24,6 @@ GAP, SPAN = 16 << 10, 4 << 20
 """Bytes. Inner chunks of a shard at most GAP apart are read together, at most SPAN at a time."""
 VERSION_ONLY = (0, 0)
 """A range that brings nothing but the version of its object."""
-_spare: list[Scratch] = []
-"""Scratch of workers that have ended, for the next ones."""
 
 
 def workers_for(layout: Layout, most: int) -> int:
@@ -49,10 +47,7 @@ async def read_blocking(reading: Reading, workers: int) -> None:
 
 
 def _work(reading: Reading) -> None:
-    try:
-        scratch = _spare.pop()
-    except IndexError:
-        scratch = Scratch()
+    scratch = spare_scratch()
     try:
         reader = reading.target.store.reader()
         again = list[Job]()
@@ -73,8 +68,7 @@ def _work(reading: Reading) -> None:
         reading.stop()
         raise
     finally:
-        if scratch.nbytes <= SPAN * 4:
-            _spare.append(scratch)
+        keep_scratch(scratch)
 
 
 def _chunk(reading: Reading, piece: Piece, reader: Reader, scratch: Scratch) -> None:

@@ -6,6 +6,7 @@ Two drivers make the steps: worker threads, each with whole objects, where the s
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
@@ -18,7 +19,7 @@ from azarr._engine.waiting import Budget, budget_of
 from azarr._platform import cores, offload
 from azarr.context import Context
 from azarr.errors import StoreError, WriteConflict
-from azarr.scratch import Buffer, Scratch
+from azarr.scratch import Buffer, Buffers, Scratch, joined, keep_scratch, spare_scratch
 from azarr.stores.base import ANY, BlockingWritable, ByteRange, ConditionalStore, Store, Value, is_blocking
 
 Job = TypeVar("Job")
@@ -42,7 +43,7 @@ class Put:
 
     __slots__ = ("data", "key", "version")
 
-    def __init__(self, key: str, data: Buffer | None, version: str | None = ANY) -> None:
+    def __init__(self, key: str, data: Buffer | Buffers | None, version: str | None = ANY) -> None:
         self.key, self.data, self.version = key, data, version
 
 
@@ -67,6 +68,12 @@ class Work(Generic[Job]):
             if job is not None:
                 self.begun(job[0])
             return job
+
+    def count(self, most: int) -> int:
+        """How many objects are left, of at most `most`."""
+        head = list(itertools.islice(self._jobs, most))
+        self._jobs = itertools.chain(head, self._jobs)
+        return len(head)
 
     def steps(self, key: str, job: Job, scratch: Scratch) -> Steps:
         """What is done with this object."""
@@ -107,24 +114,33 @@ class Progress:
             self._tell(self._done, self.total)
 
 
-async def perform(work: Work[Any], source: Store, context: Context, into: Any = None, *, workers: int | None = None) -> None:
+async def perform(
+    work: Work[Any], source: Store, context: Context, into: Any = None, *,
+    workers: int | None = None, helper: Callable[[], None] | None = None,
+) -> None:  # fmt: skip
     """Do all of `work`: what it gets is in `source`, what it puts goes `into` another store, or the same.
+
+    Where there are fewer objects than worker threads, `helper` is called in the others.
 
     The first error ends it, and is raised when nothing of it is in flight; so is a cancellation.
     """
     into = source if into is None else into
     async with together() as group:
         if is_blocking(source) and (into is source or isinstance(into, BlockingWritable)):
-            for _ in range(workers or context.workers or cores()):
+            most = workers or context.workers or cores()
+            count = work.count(most)
+            for _ in range(count):
                 group.create_task(offload(partial(_work, work, source, into), stop=work.stop))
+            for _ in range(most - count if helper else 0):
+                group.create_task(offload(helper or work.stop, stop=work.stop))
         else:
-            for _ in range(context.requests):
+            for _ in range(work.count(context.requests)):
                 group.create_task(_loop(work, source, into, budget_of(context), context))
 
 
 def _work(work: Work[Any], source: Any, into: Any) -> None:
     """One worker thread."""
-    reader, scratch = source.reader(), Scratch()
+    reader, scratch = source.reader(), spare_scratch()
     try:
         writing: Any = into.writer() if isinstance(into, BlockingWritable) else nullcontext()
         with writing as writer:
@@ -144,6 +160,8 @@ def _work(work: Work[Any], source: Any, into: Any) -> None:
     except BaseException:
         work.stop()
         raise
+    finally:
+        keep_scratch(scratch)
 
 
 async def _loop(work: Work[Any], source: Any, into: Any, budget: Budget, context: Context) -> None:
@@ -152,7 +170,7 @@ async def _loop(work: Work[Any], source: Any, into: Any, budget: Budget, context
         key, job = found
         steps, answer, error = work.steps(key, job, Scratch()), None, None
         async with budget.request(min(work.nbytes(job), context.nbytes)):
-            while (step := await offload(partial(_next, steps, answer, error))) is not None:
+            while (step := await offload(partial(_next_whole, steps, answer, error))) is not None:
                 answer, error = None, None
                 if isinstance(step, Put):
                     work.sent(key)
@@ -170,11 +188,18 @@ def _next(steps: Steps, answer: Any, error: StoreError | None) -> Get | Put | No
         return None
 
 
+def _next_whole(steps: Steps, answer: Any, error: StoreError | None) -> Get | Put | None:
+    """The same, with the data in one place, as stores that wait need them."""
+    step = _next(steps, answer, error)
+    return Put(step.key, joined(step.data), step.version) if isinstance(step, Put) and step.data is not None else step
+
+
 async def _answer(step: Get | Put, source: Any, into: Any) -> Any:
     if isinstance(step, Get):
         as_range = hasattr(source, "reader") or step.byte_range != WHOLE  # stores that wait tell the version of what they give as a whole
         return await translated(source.get(step.key, step.byte_range) if as_range else source.get(step.key), source, step.key)
+    data = None if step.data is None else joined(step.data)
     if step.version != ANY and isinstance(into, ConditionalStore):
-        return await translated(into.replace(step.key, step.data, step.version), into, step.key)
-    await translated(into.delete(step.key) if step.data is None else into.set(step.key, step.data), into, step.key)
+        return await translated(into.replace(step.key, data, step.version), into, step.key)
+    await translated(into.delete(step.key) if data is None else into.set(step.key, data), into, step.key)
     return True

@@ -148,9 +148,9 @@ class Checking(_Looking):
         self.progress.add(1)
 
     def _shard(self, key: str, rows: ShardLayout, value: Value, scratch: Scratch) -> None:
-        raw, coords = view(value.data), list(np.ndindex(rows.counts))
-        entries = rows.entries(rows.index_of(raw, scratch), coords, len(raw))
-        present = sorted([(*entry, each) for entry, each in zip(entries, coords, strict=True) if entry is not None])
+        raw = view(value.data)
+        entries = zip(rows.all_entries(raw, scratch), np.ndindex(rows.counts), strict=True)
+        present = sorted([(*entry, each) for entry, each in entries if entry is not None])
         self.chunks.append(len(present))
         if any(stop > begin for (_, stop, _), (begin, _, _) in itertools.pairwise(present)):
             self.overlapping.append(key)
@@ -186,13 +186,13 @@ class _Compacting(_Looking):
             if (value := (yield Get(key))) is None:
                 return
             try:
-                parts = rows.unpack(value.data, scratch)
+                raw = view(value.data)
+                packed = rows.pack(raw, rows.all_entries(raw, scratch), {})
             except StoreError as error:
                 raise error.within(repr(self.target.store), key) from error.__cause__
-            packed = None if all(part is None for part in parts) else rows.pack(parts)
-            if (freed := len(value.data) - len(packed or b"")) <= 0:
+            if (freed := len(raw) - sum(map(len, packed))) <= 0:
                 return
-            if (yield Put(key, packed, version_of(value))):
+            if (yield Put(key, packed or None, version_of(value))):
                 self.target.indexes.drop(key)
                 self.freed.append(freed)
                 return

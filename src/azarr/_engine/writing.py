@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -21,12 +21,12 @@ from azarr._engine.objects import ATTEMPTS, Get, Put, Steps, Work, conflict, per
 from azarr._engine.turns import Box, place_of, turn
 from azarr._platform import offload
 from azarr.codecs import Pipeline
-from azarr.codecs.sharding import same_bits
+from azarr.codecs.sharding import NOTHING, ShardLayout, same_bits
 from azarr.context import Context
 from azarr.errors import PartialWrite, StoreError
 from azarr.grid import Grid
 from azarr.plan import Job, Piece, covers, give, jobs
-from azarr.scratch import Buffer, Scratch
+from azarr.scratch import Buffer, Buffers, Scratch, view
 from azarr.selection import Region
 from azarr.stores.base import ANY, BlockingWritable, Value, WritableStore
 
@@ -49,7 +49,8 @@ async def write(
     writing, store = Writing(target, region, values, fields, empty), target.store
     try:
         async with turn(place_of(store, target.prefix), box_of(region, target.layout.metadata.grid)):
-            await perform(writing, store, context, workers=_workers_for(target))
+            helps = isinstance(store, BlockingWritable) and writing.share()
+            await perform(writing, store, context, workers=_workers_for(target), helper=writing.help if helps else None)
     except StoreError as error:
         if len(writing.states) == 1:
             raise
@@ -97,8 +98,28 @@ class Writing(Work[Job]):
         if region.points and layout.inner is not None:
             work = _once(work)
         self.target, self.source, self.points, self.fields, self.empty = target, region.target(values), region.points, fields, empty
+        # Without index arrays and fields, what replaces a whole chunk is one slice of the values.
+        self._simple = fields is None and region.sliced and layout.metadata.dtype.fixed
         self.states: dict[str, str] = {}
+        self._shared: _Early | None = None
         super().__init__((target.key(_coords(job)), job) for job in work)
+
+    def share(self) -> bool:
+        """Whether there is one shard to write, with inner chunks that are worth encoding by two: `help` does what it can of them."""
+        if self.target.layout.inner is None or self.count(2) != 1:
+            return False
+        found = list(self._jobs)
+        self._jobs, job = iter(found), found[0][1]
+        assert job.shard is not None
+        if self.target.layout.shard(job.shard).inner.seconds * len(job.pieces) < CREATING:
+            return False
+        self._shared = self._early(job)
+        return True
+
+    def help(self) -> None:
+        """What another worker can do of the one shard."""
+        if self._shared is not None:
+            self._shared.run(lambda: self.stopped)
 
     def begun(self, key: str) -> None:
         self.states[key] = BEGUN
@@ -124,11 +145,12 @@ class Writing(Work[Job]):
     def steps(self, key: str, job: Job, scratch: Scratch) -> Steps:
         """Write one object: from what is there, unless all of it is replaced."""
         store = self.target.store
+        early = self._shared or self._early(job)
         covered = self._covered(job) if job.shard is None else job.complete and self._covered(job)
         for _ in range(ATTEMPTS):
             old: Value | None = None if covered else (yield Get(key))
             try:
-                data = self._chunk(job.pieces[0], old, scratch) if job.shard is None else self._shard(job, job.shard, old, scratch)
+                data = self._chunk(job.pieces[0], old, scratch) if job.shard is None else self._shard(job, job.shard, old, early, scratch)
             except StoreError as error:
                 raise error.within(repr(store), key) from error.__cause__
             if (yield Put(key, data, ANY if covered else version_of(old))):
@@ -138,8 +160,10 @@ class Writing(Work[Job]):
 
     def _covered(self, job: Job) -> bool:
         """Whether all that the pieces' chunks have in the array is replaced."""
-        grid, first = self._grid(job.shard)
-        return self.fields is None and all(covers(piece, grid, first) for piece in job.pieces)
+        if self.fields is not None or not all(piece.whole for piece in job.pieces):
+            grid, first = self._grid(job.shard)
+            return self.fields is None and all(covers(piece, grid, first) for piece in job.pieces)
+        return True
 
     def _grid(self, shard: tuple[int, ...] | None) -> tuple[Grid, tuple[int, ...]]:
         """The grid of the chunks that pieces are of, and the chunk of it that their coordinates count from."""
@@ -150,25 +174,86 @@ class Writing(Work[Job]):
 
     def _chunk(self, piece: Piece, old: Value | None, scratch: Scratch) -> Buffer | None:
         pipeline = self.target.layout.pipeline(piece.coords)
-        array = _content(pipeline, piece.whole and self.fields is None, None if old is None else old.data, scratch)
-        self._give(array, piece)
+        if piece.whole and self._simple:
+            array = self.source[(*piece.outer, ...)]
+            if array.flags.c_contiguous and array.dtype == pipeline.chunk.dtype:
+                array = array.reshape(pipeline.chunk.shape)
+            else:  # the store has what comes of it before the next chunk is gathered here
+                part, (_, array) = array, scratch.typed(pipeline, pipeline.chunk.shape, pipeline.chunk.dtype)
+                array[...] = part.reshape(array.shape)
+        else:
+            array = _content(pipeline, piece.whole and self.fields is None, None if old is None else old.data, scratch)
+            self._give(array, piece)
         return None if not self.empty and same_bits(array, pipeline.chunk) else pipeline.encode(array)
 
-    def _shard(self, job: Job, shard: tuple[int, ...], old: Value | None, scratch: Scratch) -> Buffer | None:
+    def _shard(self, job: Job, shard: tuple[int, ...], old: Value | None, early: _Early, scratch: Scratch) -> Buffers | None:
         """Inner chunks that are not touched keep their bytes."""
-        layout, rows = self.target.layout, self.target.layout.shard(shard)
-        parts: list[Buffer | None] = [None] * math.prod(rows.counts) if old is None else rows.unpack(old.data, scratch)
-        grid, first = self._grid(shard)
+        rows = self.target.layout.shard(shard)
+        raw = NOTHING if old is None else view(old.data)
+        entries = [None] * math.prod(rows.counts) if old is None else rows.all_entries(raw, scratch)
+        changed = dict(early.all())
+        for piece in early.later:
+            row = self._row(rows, piece)
+            entry = entries[row]
+            changed[row] = self._inner(rows, piece, None if entry is None else raw[slice(*entry)], scratch)
+        return rows.pack(raw, entries, changed) or None
+
+    def _row(self, rows: ShardLayout, piece: Piece) -> int:
+        return sum(map(int.__mul__, self.target.layout.inside(piece.coords), rows.strides))
+
+    def _inner(self, rows: ShardLayout, piece: Piece, data: Buffer | None, scratch: Scratch, *, replaced: bool = False) -> Buffer | None:
+        """An inner chunk, encoded; of `data` where it is not `replaced`."""
+        array = _content(rows.inner, replaced and piece.whole, data, scratch)
+        self._give(self.target.layout.outside(array), piece)
+        return None if not self.empty and same_bits(array, rows.inner.chunk) else rows.inner.encode(array)
+
+    def _early(self, job: Job) -> _Early:
+        """What of a job can be done before what is stored is known."""
+        if job.shard is None:
+            return _Early([], [], lambda _: (0, None))
+        rows, scratch, (grid, first) = self.target.layout.shard(job.shard), Scratch(), self._grid(job.shard)
+        now, later = list[Piece](), list[Piece]()
         for piece in job.pieces:
-            row = sum(map(int.__mul__, layout.inside(piece.coords), rows.strides))
-            replaced = self.fields is None and covers(piece, grid, first)
-            array = _content(rows.inner, replaced and piece.whole, None if replaced else parts[row], scratch)
-            self._give(layout.outside(array), piece)
-            parts[row] = None if not self.empty and same_bits(array, rows.inner.chunk) else rows.inner.encode(array)
-        return None if all(part is None for part in parts) else rows.pack(parts)
+            (now if self.fields is None and covers(piece, grid, first) else later).append(piece)
+        return _Early(now, later, lambda piece: (self._row(rows, piece), self._inner(rows, piece, None, scratch, replaced=True)))
 
     def _give(self, array: npt.NDArray[Any], piece: Piece) -> None:
         give(array if self.fields is None else array[self.fields], piece, self.points, self.source)
+
+
+class _Early:
+    """Inner chunks of one shard that can be encoded before what is stored is known, by all workers that have time; `later`: the others."""
+
+    def __init__(self, now: list[Piece], later: list[Piece], encode: Callable[[Piece], tuple[int, Buffer | None]]) -> None:
+        self.later, self._left, self._encode = later, iter(now), encode
+        self._changed, self._failed = dict[int, Buffer | None](), list[BaseException]()
+        self._idle, self._running = threading.Condition(), 0
+
+    def run(self, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Encode, until none is left that nobody has begun."""
+        while not stopped():
+            with self._idle:
+                if (piece := None if self._failed else next(self._left, None)) is None:
+                    return
+                self._running += 1
+            try:
+                row, data = self._encode(piece)
+                self._changed[row] = data
+            except BaseException as error:  # raised by who needs it
+                self._failed.append(error)
+            finally:
+                with self._idle:
+                    self._running -= 1
+                    self._idle.notify_all()
+
+    def all(self) -> dict[int, Buffer | None]:
+        """All of them, by row."""
+        self.run()
+        with self._idle:
+            self._idle.wait_for(lambda: not self._running)
+        if self._failed:
+            raise self._failed[0]
+        return self._changed
 
 
 def _coords(job: Job) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ bytes it has, as two little-endian u64. Both 2**64 - 1: the inner chunk is absen
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,13 +16,14 @@ from azarr.codecs.pipeline import Pipeline
 from azarr.errors import ChunkDecodeError, MetadataError, ShardIndexError
 from azarr.grid import integers
 from azarr.metadata import codecs_from_json
-from azarr.scratch import Buffer, Scratch, view
+from azarr.scratch import Buffer, Buffers, Bytes, Scratch, joined, view
 
 Index = npt.NDArray[np.uint64]
 """The index of one shard, one row of (offset, nbytes) per inner chunk, in C order."""
 ABSENT, LAST = (1 << 64) - 1, (1 << 63) - 1
 """What the index says of absent chunks, and the last position that files, and so objects, have."""
 U64 = np.dtype("<u8")
+NOTHING = np.empty(0, np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,23 +72,40 @@ class ShardLayout:
                 raise ShardIndexError(f"an inner chunk at {offset:,} of {nbytes:,} bytes lies outside the shard ({low:,} to {high:,})")
         return found
 
+    def all_entries(self, shard: Buffer, scratch: Scratch) -> list[tuple[int, int] | None]:
+        """Where all inner chunks of a shard that is at hand lie, in C order."""
+        return self.entries(self.index_of(shard, scratch), list(np.ndindex(self.counts)), len(shard))
 
-    def unpack(self, shard: Buffer, scratch: Scratch) -> list[Buffer | None]:
-        """The encoded inner chunks of a shard, in C order; None for absent ones."""
-        coords, raw = list(np.ndindex(self.counts)), view(shard)
-        entries = self.entries(self.index_of(raw, scratch), coords, len(raw))
-        return [None if entry is None else raw[slice(*entry)] for entry in entries]
+    def pack(
+        self, shard: Bytes, entries: Sequence[tuple[int, int] | None], changed: Mapping[int, Buffer | None], *, empty: bool = False
+    ) -> Buffers:
+        """A shard without gaps: of the encoded inner chunks that are `changed` (None: absent now), and of those of `shard` that are not.
 
-    def pack(self, parts: Sequence[Buffer | None]) -> bytes:
-        """The shard of these encoded inner chunks, in C order, without gaps."""
+        These stay where they are, neighbours together. Where there are none at all, [], or with `empty` an index.
+        """
         position = self.index_size if self.at_start else 0
-        rows = np.full((len(parts), 2), ABSENT, U64)
-        present = [(row, view(part).data) for row, part in enumerate(parts) if part is not None]
-        for row, part in present:
-            rows[row] = position, len(part)
-            position += len(part)
-        index, inner = view(self.index.encode(rows.reshape(*self.counts, 2))).data, [part for _, part in present]
-        return b"".join([index, *inner] if self.at_start else [*inner, index])
+        rows, found, run = list[tuple[int, int]](), list[Buffer](), (0, 0)
+        for row, entry in enumerate(entries):
+            part = changed.get(row)
+            if row not in changed and entry is not None:
+                start, stop = entry
+                if start != run[1]:
+                    found.append(shard[slice(*run)])
+                    run = (start, start)
+                run, nbytes = (run[0], stop), stop - start
+            elif part is not None:
+                found += (shard[slice(*run)], part)
+                run, nbytes = (0, 0), len(part)
+            else:
+                rows.append((ABSENT, ABSENT))
+                continue
+            rows.append((position, nbytes))
+            position += nbytes
+        found = [part for part in (*found, shard[slice(*run)]) if len(part)]
+        if not empty and all(row[0] == ABSENT for row in rows):
+            return []
+        index = self.index.encode(np.array(rows, U64).reshape(*self.counts, 2))
+        return [index, *found] if self.at_start else [*found, index]
 
 
 class Sharding(ArrayBytes):
@@ -128,27 +146,28 @@ class Sharding(ArrayBytes):
 
     def decode(self, data: Buffer, chunk: ChunkSpec, scratch: Scratch) -> Array:
         """The whole shard, where it lies inside another codec; the engine reads shards of a store by their parts."""
-        layout = self.layout(chunk)
+        layout, raw = self.layout(chunk), view(data)
         chunk.limits.check("chunk", chunk.nbytes, "a shard inside another codec")
         array = np.empty(chunk.shape, chunk.dtype)
-        for each, part in zip(np.ndindex(layout.counts), layout.unpack(data, scratch), strict=True):
-            array[_region(each, self.chunk_shape)] = chunk.fill if part is None else layout.inner.decode(part, scratch)
+        for each, entry in zip(np.ndindex(layout.counts), layout.all_entries(raw, scratch), strict=True):
+            part = chunk.fill if entry is None else layout.inner.decode(raw[slice(*entry)], scratch)
+            array[_region(each, self.chunk_shape)] = part
         return array
 
     def encode(self, array: Array, chunk: ChunkSpec) -> Buffer:
         """All inner chunks, those equal to the fill value left out, bit for bit; and the index."""
-        layout, parts = self.layout(chunk), list[Buffer | None]()
-        for each in np.ndindex(layout.counts):
+        layout, parts = self.layout(chunk), dict[int, Buffer | None]()
+        for row, each in enumerate(np.ndindex(layout.counts)):
             part = array[(*_region(each, self.chunk_shape), ...)]  # the ellipsis keeps an array where there are no axes
-            parts.append(None if same_bits(part, chunk) else layout.inner.encode(part))
-        return layout.pack(parts)
+            parts[row] = None if same_bits(part, chunk) else layout.inner.encode(part)
+        return joined(layout.pack(NOTHING, [None] * len(parts), parts, empty=True))
 
 
 def same_bits(array: Array, chunk: ChunkSpec) -> bool:
     """Whether `array` is nothing but the fill value: by bits for types of fixed size, so that -0.0 is not 0.0."""
     if chunk.kind != "fixed":
         return bool(np.all(array == chunk.fill))
-    first = np.ascontiguousarray(array[(slice(1),) * array.ndim], chunk.dtype).tobytes()
+    first = array[(0,) * array.ndim].astype(chunk.dtype, copy=False).tobytes() if array.size else b""
     if not first or first != np.asarray(chunk.fill, chunk.dtype).tobytes():
         return not first  # elements may have no bytes
     raw = np.ascontiguousarray(array, chunk.dtype).reshape(-1).view(np.uint8).reshape(array.size, -1)

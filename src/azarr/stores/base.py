@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 from azarr.errors import InvalidKey
-from azarr.scratch import Buffer, Bytes, Scratch
+from azarr.scratch import Buffer, Buffers, Bytes, Scratch
 
 ANY = "*"
 """What stands for every version of an object, and for none."""
@@ -110,8 +110,8 @@ class BlockingStore(Store, Protocol):
 class Writer(Protocol):
     """Blocking writes by one worker thread."""
 
-    def put(self, key: str, data: Buffer | None, version: str | None = ANY) -> bool:
-        """As `ConditionalStore.replace`, blocking; `ANY` replaces whatever is there."""
+    def put(self, key: str, data: Buffer | Buffers | None, version: str | None = ANY) -> bool:
+        """As `ConditionalStore.replace`, blocking; `ANY` replaces whatever is there. Of several buffers, the object is all of them."""
         ...
 
 

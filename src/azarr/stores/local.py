@@ -18,7 +18,7 @@ import numpy as np
 
 from azarr._platform import offload
 from azarr.errors import StoreError
-from azarr.scratch import Buffer, Bytes, Scratch
+from azarr.scratch import Buffer, Buffers, Bytes, Scratch
 from azarr.stores.base import ANY, ByteRange, Value, check_key
 from azarr.stores.staging import STAGED, Writer, clean, version_of
 
@@ -83,7 +83,7 @@ class LocalStore:
         folder = self.root / check_key(prefix) if prefix else self.root
         return await offload(lambda: self._names(prefix, folder))
 
-    def put(self, key: str, data: Buffer | None, version: str | None = ANY) -> bool:
+    def put(self, key: str, data: Buffer | Buffers | None, version: str | None = ANY) -> bool:
         with self.writer() as writer:
             return writer.put(key, data, version)
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, MutableMappi
 from contextlib import asynccontextmanager, nullcontext
 
 from azarr.errors import ReadOnly
-from azarr.scratch import Buffer, Bytes, Scratch, view
+from azarr.scratch import Buffer, Buffers, Bytes, Scratch, joined, view
 from azarr.stores.base import ANY, ByteRange, Value, check_key
 
 _lock = threading.Lock()
@@ -47,10 +47,10 @@ class MemoryStore:
             return None
         return Value(data, None, len(data)) if byte_range is None else Value(sliced(data, byte_range), _version(data), len(data))
 
-    def put(self, key: str, data: Buffer | None, version: str | None = ANY) -> bool:
+    def put(self, key: str, data: Buffer | Buffers | None, version: str | None = ANY) -> bool:
         if not isinstance(self.mapping, MutableMapping):
             raise ReadOnly("this mapping cannot be written to")
-        new = None if data is None else view(data).tobytes()
+        new = None if data is None else joined(data) if isinstance(data, list) else view(data).tobytes()
         with _lock:
             held = None if version == ANY else self.mapping.get(check_key(key))
             if version not in (ANY, None if held is None else _version(held)):

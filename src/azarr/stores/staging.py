@@ -15,7 +15,7 @@ from collections.abc import Generator
 from typing import Self
 
 from azarr.errors import StoreError
-from azarr.scratch import Buffer, Bytes, view
+from azarr.scratch import Buffer, Buffers, view
 from azarr.stores.base import ANY, check_key
 
 STAGED = ".azarr-staged"
@@ -24,8 +24,8 @@ OBJECT = "object"
 """The file, in the folder of a writer, that is to become an object."""
 MOVED = 100
 """Tries to write into a folder that others delete and make again."""
-MOST = 1 << 30
-"""Bytes that are written at a time; operating systems take no more than 2 GiB."""
+PARTS = 1024
+"""Buffers that are written at a time; operating systems take no more."""
 CLOSED = getattr(os, "O_CLOEXEC", 0)
 NEW, FOLDER = os.O_WRONLY | os.O_CREAT | os.O_EXCL | CLOSED, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | CLOSED
 
@@ -55,13 +55,13 @@ class Writer:
             os.close(self._own)
             self._own = -1
 
-    def put(self, key: str, data: Buffer | None, version: str | None = ANY) -> bool:
+    def put(self, key: str, data: Buffer | Buffers | None, version: str | None = ANY) -> bool:
         """Replace the object, if it is of `version`; None deletes it. Whether it was."""
         above, name = os.path.split(self._prefix + check_key(key))
         try:
             if data is None:
                 return self._commit(above, name, version, staged=False)
-            self._stage(view(data))
+            self._stage(data)
             done = False
             try:
                 done = self._commit(above, name, version, staged=True)
@@ -72,13 +72,12 @@ class Writer:
         except OSError as error:
             raise StoreError(f"{type(error).__name__}: {error.strerror}", store=repr(self._where), key=key) from error
 
-    def _stage(self, data: Bytes) -> None:
+    def _stage(self, data: Buffer | Buffers) -> None:
         if self._own < 0:
             self._settle()
         file = os.open(OBJECT, NEW, 0o666, dir_fd=self._own)
         try:
-            if os.write(file, data[:MOST].data) != data.size:
-                _rest(file, data)
+            _write(file, data if isinstance(data, list) else [data])
             now = time.time_ns()  # clocks of file systems are coarse: two versions could have one time
             os.utime(file, ns=(now, now))
             if self._full:
@@ -229,8 +228,13 @@ def _is_at(folder: int, path: str) -> bool:
         return False
 
 
-def _rest(file: int, data: Bytes) -> None:
-    """Write what is not written yet."""
-    left = data[os.lseek(file, 0, os.SEEK_CUR) :]
-    while left.size:
-        left = left[os.write(file, left[:MOST].data) :]
+def _write(file: int, parts: Buffers) -> None:
+    """Write all of the parts, however few the system takes at a time."""
+    done, views = 0, [view(part).data for part in parts]
+    while done < len(views):
+        written = os.writev(file, views[done : done + PARTS])
+        while done < len(views) and written >= len(views[done]):
+            written -= len(views[done])
+            done += 1
+        if written:
+            views[done] = views[done][written:]
