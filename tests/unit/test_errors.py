@@ -24,6 +24,7 @@ BUILTINS = {
     "NotAnArray": TypeError,
     "NotAGroup": TypeError,
     "NodeExists": FileExistsError,
+    "CaseCollision": FileExistsError,
     "InvalidKey": ValueError,
     "SelectionError": IndexError,
     "LimitExceeded": ValueError,

@@ -175,3 +175,24 @@ def test_names_that_could_leave_the_store_or_are_documents_are_refused(name: str
     with pytest.raises(InvalidKey) as caught:
         check_path(f"a/{name}/b")
     assert str(caught.value) == f"{f'a/{name}/b'!r} is not a path of a node: {name!r} is not allowed as a name"
+
+
+@pytest.mark.parametrize("name", ["default", "v2"])
+@pytest.mark.parametrize("separator", ["/", "."])
+@pytest.mark.parametrize("coords", [(), (0,), (10, 0, 7)])
+def test_the_chunk_of_a_key_is_the_one_whose_key_it_is(name: str, separator: str, coords: tuple[int, ...]):
+    encoding = KeyEncoding(name, separator)
+    assert encoding.coords(encoding.key(coords), len(coords)) == coords
+    assert encoding.coords(encoding.key((*coords, 1)), len(coords)) is None
+
+
+@pytest.mark.parametrize("key", ["c/01", "c/-1", "c/+1", "c/1_0", "c/\u0661", "c/", "c", "c/0/0", "c/x", "d/0", "0", "", "c/" + "9" * 40])
+def test_other_keys_are_of_no_chunk(key: str):
+    assert KeyEncoding("default", "/").coords(key, 1) is None
+
+
+def test_a_grid_has_the_chunks_that_hold_some_part_of_the_array():
+    grid = Grid.regular((10, 4), (3, 4))
+    assert [coords for coords in [(0, 0), (3, 0), (4, 0), (0, 1), (-1, 0)] if grid.has(coords)] == [(0, 0), (3, 0)]
+    assert Grid.regular((), ()).has(())
+    assert not Grid.regular((0,), (1,)).has((0,))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from azarr.scratch import Scratch, view
+from azarr import scratch as module
+from azarr.scratch import Scratch, joined, keep_scratch, spare_scratch, view
 
 
 def test_a_slot_gives_memory_of_exactly_the_size_asked_for() -> None:
@@ -67,3 +68,21 @@ def test_a_view_is_never_a_copy() -> None:
 
 def test_a_view_of_two_dimensional_bytes_is_flat() -> None:
     assert view(np.array([[1, 2], [3, 4]], np.uint8)).tolist() == [1, 2, 3, 4]
+
+
+def test_several_buffers_are_joined_and_one_stays_where_it_is() -> None:
+    one = b"abc"
+    assert joined(one) is one
+    assert joined([one, np.frombuffer(b"de", np.uint8), memoryview(b"")]) == b"abcde"
+    assert joined([]) == b""
+
+
+def test_scratch_of_a_worker_that_ended_is_used_again_unless_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_spare", [])
+    small, large = spare_scratch(), spare_scratch()
+    assert small is not large
+    large.take("a", module.KEPT)
+    keep_scratch(large)
+    keep_scratch(small)
+    assert spare_scratch() is small
+    assert spare_scratch() is not large

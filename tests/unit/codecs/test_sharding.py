@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as arrays
 from azarr.codecs.sharding import ShardLayout, merged, same_bits
 from azarr.errors import ChecksumError, ChunkDecodeError, LimitExceeded, MetadataError, ShardIndexError
 from azarr.limits import Limits
-from azarr.scratch import Scratch
+from azarr.scratch import Scratch, joined
 
 ABSENT = (1 << 64) - 1
 ZSTD: dict[str, Any] = {"name": "zstd"}
@@ -312,3 +312,32 @@ def test_merged_ranges_cover_what_was_asked_for(ranges: list[tuple[int, int]], g
     assert found == sorted(found)
     assert all(any(low <= start and stop <= high for low, high in found) for start, stop in asked)
     assert all(high - low <= max(span, 50) for low, high in found)
+
+
+PARTS = st.lists(st.none() | st.binary(min_size=1, max_size=5), min_size=6, max_size=6)
+
+
+@given(
+    held=PARTS, order=st.permutations(range(6)), gaps=st.lists(st.integers(0, 2), min_size=6, max_size=6), at_start=st.booleans(),
+    changed=st.dictionaries(st.integers(0, 5), st.none() | st.binary(max_size=5)), empty=st.booleans(),
+)  # fmt: skip
+def test_a_shard_is_packed_of_what_is_changed_and_what_is_not(
+    held: list[bytes | None], order: list[int], gaps: list[int], at_start: bool, changed: dict[int, bytes | None], empty: bool
+) -> None:
+    layout = layout_of(spec((6,), "u1"), sharded(1, location="start" if at_start else "end"))
+    data, entries = bytes(layout.index_size) * at_start, [None] * 6
+    for row, gap in zip(order, gaps, strict=True):
+        if (part := held[row]) is not None:
+            data += b"?" * gap
+            entries[row] = (len(data), len(data) + len(part))
+            data += part
+    raw = np.frombuffer(data, np.uint8)
+    packed = layout.pack(raw, entries, changed, empty=empty)
+    expected = [changed.get(row, part) for row, part in enumerate(held)]
+    if not empty and not any(part is not None for part in expected):
+        assert packed == []
+        return
+    shard = np.frombuffer(joined(packed), np.uint8)
+    assert len(shard) == layout.index_size + sum(len(part) for part in expected if part is not None)
+    found = layout.all_entries(shard, Scratch())
+    assert [None if entry is None else shard[slice(*entry)].tobytes() for entry in found] == expected
