@@ -30,8 +30,10 @@ from azarr.scratch import Buffer, Buffers, Scratch, view
 from azarr.selection import Region
 from azarr.stores.base import ANY, BlockingWritable, Value, WritableStore
 
-CREATING = 50e-6
-"""Seconds. Where encoding an object takes less, two workers get into each other's way in its folder, and are slower than one."""
+CREATING = 150e-6
+"""Seconds. Where encoding an object takes less, two workers get into each other's way, and are slower than one."""
+ENCODING = 5
+"""Times that encoding takes longer than decoding, about."""
 BEGUN, SENT, DONE = "begun", "sent", "done"
 OUTCOMES = {"done": DONE, "failed": BEGUN, "unknown": SENT}
 
@@ -62,7 +64,7 @@ async def write(
 
 def _workers_for(target: Target) -> int | None:
     pipeline = target.layout.pipeline((0,) * target.layout.metadata.ndim)
-    return 1 if pipeline.seconds < CREATING and pipeline.chunk.kind == "fixed" else None
+    return 1 if pipeline.seconds * ENCODING < CREATING and pipeline.chunk.kind == "fixed" else None
 
 
 async def delete_objects(store: WritableStore, keys: Iterator[str], context: Context) -> None:
@@ -111,7 +113,7 @@ class Writing(Work[Job]):
         found = list(self._jobs)
         self._jobs, job = iter(found), found[0][1]
         assert job.shard is not None
-        if self.target.layout.shard(job.shard).inner.seconds * len(job.pieces) < CREATING:
+        if self.target.layout.shard(job.shard).inner.seconds * ENCODING * len(job.pieces) < CREATING:
             return False
         self._shared = self._early(job)
         return True
