@@ -118,15 +118,14 @@ async def perform(
     work: Work[Any], source: Store, context: Context, into: Any = None, *,
     workers: int | None = None, helper: Callable[[], None] | None = None,
 ) -> None:  # fmt: skip
-    """Do all of `work`: what it gets is in `source`, what it puts goes `into` another store, or the same.
+    """Do all of `work`: what it gets is in `source`, what it puts goes `into` the same store or another. None: it puts nothing.
 
     Where there are fewer objects than worker threads, `helper` is called in the others.
 
     The first error ends it, and is raised when nothing of it is in flight; so is a cancellation.
     """
-    into = source if into is None else into
     async with together() as group:
-        if is_blocking(source) and (into is source or isinstance(into, BlockingWritable)):
+        if is_blocking(source) and (into is None or isinstance(into, BlockingWritable)):
             most = workers or context.workers or cores()
             count = work.count(most)
             for _ in range(count):

@@ -168,7 +168,7 @@ async def compact(target: Target, context: Context) -> int:
     last = tuple([(0, max(0, axis.count - 1)) for axis in target.layout.metadata.grid.axes])
     async with turn(place_of(target.store, target.prefix), last):
         work = _Compacting(target, await chunk_objects(target))
-        await perform(work, target.store, context)
+        await perform(work, target.store, context, target.store)
     return sum(work.freed)
 
 

@@ -52,7 +52,7 @@ async def write(
     try:
         async with turn(place_of(store, target.prefix), box_of(region, target.layout.metadata.grid)):
             helps = isinstance(store, BlockingWritable) and writing.share()
-            await perform(writing, store, context, workers=_workers_for(target), helper=writing.help if helps else None)
+            await perform(writing, store, context, store, workers=_workers_for(target), helper=writing.help if helps else None)
     except StoreError as error:
         if len(writing.states) == 1:
             raise
