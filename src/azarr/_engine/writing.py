@@ -26,7 +26,7 @@ from azarr.context import Context
 from azarr.errors import PartialWrite, StoreError
 from azarr.grid import Grid
 from azarr.plan import Job, Piece, covers, give, jobs
-from azarr.scratch import Buffer, Buffers, Scratch, view
+from azarr.scratch import Buffer, Buffers, Scratch, keep_scratch, spare_scratch, view
 from azarr.selection import Region
 from azarr.stores.base import ANY, BlockingWritable, Value, WritableStore
 
@@ -121,7 +121,9 @@ class Writing(Work[Job]):
     def help(self) -> None:
         """What another worker can do of the one shard."""
         if self._shared is not None:
-            self._shared.run(lambda: self.stopped)
+            scratch = spare_scratch()
+            self._shared.run(scratch, lambda: self.stopped)
+            keep_scratch(scratch)
 
     def begun(self, key: str) -> None:
         self.states[key] = BEGUN
@@ -176,24 +178,28 @@ class Writing(Work[Job]):
 
     def _chunk(self, piece: Piece, old: Value | None, scratch: Scratch) -> Buffer | None:
         pipeline = self.target.layout.pipeline(piece.coords)
-        if piece.whole and self._simple:
-            array = self.source[(*piece.outer, ...)]
-            if array.flags.c_contiguous and array.dtype == pipeline.chunk.dtype:
-                array = array.reshape(pipeline.chunk.shape)
-            else:  # the store has what comes of it before the next chunk is gathered here
-                part, (_, array) = array, scratch.typed(pipeline, pipeline.chunk.shape, pipeline.chunk.dtype)
-                array[...] = part.reshape(array.shape)
+        if piece.whole and self._simple:  # the store has what comes of it before the next chunk is gathered in the scratch
+            array = self._gathered(piece, pipeline, scratch)
         else:
             array = _content(pipeline, piece.whole and self.fields is None, None if old is None else old.data, scratch)
             self._give(array, piece)
         return None if not self.empty and same_bits(array, pipeline.chunk) else pipeline.encode(array)
+
+    def _gathered(self, piece: Piece, pipeline: Pipeline, scratch: Scratch) -> npt.NDArray[Any]:
+        """What replaces a whole chunk: where it is, or gathered in the scratch."""
+        part = self.source[(*piece.outer, ...)]
+        if part.flags.c_contiguous and part.dtype == pipeline.chunk.dtype:
+            return part.reshape(pipeline.chunk.shape)
+        _, array = scratch.typed(pipeline, pipeline.chunk.shape, pipeline.chunk.dtype)
+        array[...] = part.reshape(array.shape)
+        return array
 
     def _shard(self, job: Job, shard: tuple[int, ...], old: Value | None, early: _Early, scratch: Scratch) -> Buffers | None:
         """Inner chunks that are not touched keep their bytes."""
         rows = self.target.layout.shard(shard)
         raw = NOTHING if old is None else view(old.data)
         entries = [None] * math.prod(rows.counts) if old is None else rows.all_entries(raw, scratch)
-        changed = dict(early.all())
+        changed = dict(early.all(scratch))
         for piece in early.later:
             row = self._row(rows, piece)
             entry = entries[row]
@@ -205,19 +211,26 @@ class Writing(Work[Job]):
 
     def _inner(self, rows: ShardLayout, piece: Piece, data: Buffer | None, scratch: Scratch, *, replaced: bool = False) -> Buffer | None:
         """An inner chunk, encoded; of `data` where it is not `replaced`."""
-        array = _content(rows.inner, replaced and piece.whole, data, scratch)
-        self._give(self.target.layout.outside(array), piece)
-        return None if not self.empty and same_bits(array, rows.inner.chunk) else rows.inner.encode(array)
+        gathered = replaced and piece.whole and self._simple and self.target.layout.plain and bool(rows.inner.wrappers)
+        if gathered:
+            array = self._gathered(piece, rows.inner, scratch)
+        else:
+            array = _content(rows.inner, replaced and piece.whole, data, scratch)
+            self._give(self.target.layout.outside(array), piece)
+        if not self.empty and same_bits(array, rows.inner.chunk):
+            return None
+        encoded = rows.inner.encode(array)
+        return view(encoded).tobytes() if gathered and not isinstance(encoded, bytes) else encoded  # the scratch is used again
 
     def _early(self, job: Job) -> _Early:
         """What of a job can be done before what is stored is known."""
         if job.shard is None:
-            return _Early([], [], lambda _: (0, None))
-        rows, scratch, (grid, first) = self.target.layout.shard(job.shard), Scratch(), self._grid(job.shard)
+            return _Early([], [], lambda _, __: (0, None))
+        rows, (grid, first) = self.target.layout.shard(job.shard), self._grid(job.shard)
         now, later = list[Piece](), list[Piece]()
         for piece in job.pieces:
             (now if self.fields is None and covers(piece, grid, first) else later).append(piece)
-        return _Early(now, later, lambda piece: (self._row(rows, piece), self._inner(rows, piece, None, scratch, replaced=True)))
+        return _Early(now, later, lambda piece, scratch: (self._row(rows, piece), self._inner(rows, piece, None, scratch, replaced=True)))
 
     def _give(self, array: npt.NDArray[Any], piece: Piece) -> None:
         give(array if self.fields is None else array[self.fields], piece, self.points, self.source)
@@ -226,12 +239,12 @@ class Writing(Work[Job]):
 class _Early:
     """Inner chunks of one shard that can be encoded before what is stored is known, by all workers that have time; `later`: the others."""
 
-    def __init__(self, now: list[Piece], later: list[Piece], encode: Callable[[Piece], tuple[int, Buffer | None]]) -> None:
+    def __init__(self, now: list[Piece], later: list[Piece], encode: Callable[[Piece, Scratch], tuple[int, Buffer | None]]) -> None:
         self.later, self._left, self._encode = later, iter(now), encode
         self._changed, self._failed = dict[int, Buffer | None](), list[BaseException]()
         self._idle, self._running = threading.Condition(), 0
 
-    def run(self, stopped: Callable[[], bool] = lambda: False) -> None:
+    def run(self, scratch: Scratch, stopped: Callable[[], bool] = lambda: False) -> None:
         """Encode, until none is left that nobody has begun."""
         while not stopped():
             with self._idle:
@@ -239,7 +252,7 @@ class _Early:
                     return
                 self._running += 1
             try:
-                row, data = self._encode(piece)
+                row, data = self._encode(piece, scratch)
                 self._changed[row] = data
             except BaseException as error:  # raised by who needs it
                 self._failed.append(error)
@@ -248,9 +261,9 @@ class _Early:
                     self._running -= 1
                     self._idle.notify_all()
 
-    def all(self) -> dict[int, Buffer | None]:
+    def all(self, scratch: Scratch) -> dict[int, Buffer | None]:
         """All of them, by row."""
-        self.run()
+        self.run(scratch)
         with self._idle:
             self._idle.wait_for(lambda: not self._running)
         if self._failed:
