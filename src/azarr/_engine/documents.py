@@ -17,7 +17,7 @@ from azarr.stores.base import BlockingStore, ConditionalStore, Store, WritableSt
 
 T = TypeVar("T")
 ATTEMPTS = 64
-"""Times that a document is read and changed again because somebody else replaced it meanwhile."""
+"""Times that an object is read and changed again because somebody else replaced it meanwhile."""
 
 
 async def fetch_documents(store: Store, keys: Sequence[str], context: Context) -> list[bytes | None]:
@@ -58,7 +58,12 @@ async def change_document(store: WritableStore, key: str, edit: Callable[[Docume
             else:
                 await translated(store.set(key, dump(after)), store, key)
                 return after
-    raise WriteConflict(f"it was replaced by others {ATTEMPTS} times while it was being changed", store=repr(store), key=key)
+    raise conflict(store, key)
+
+
+def conflict(store: object, key: str) -> WriteConflict:
+    """The error of an object that was never the one that had been read."""
+    return WriteConflict(f"it was replaced by others {ATTEMPTS} times while it was being changed", store=repr(store), key=key)
 
 
 async def translated(answer: Awaitable[T], store: object, key: str) -> T:

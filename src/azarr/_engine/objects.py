@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
 from functools import partial
@@ -18,13 +19,11 @@ from azarr._engine.documents import translated
 from azarr._engine.waiting import Budget, budget_of
 from azarr._platform import cores, offload
 from azarr.context import Context
-from azarr.errors import StoreError, WriteConflict
+from azarr.errors import StoreError
 from azarr.scratch import Buffer, Buffers, Scratch, joined, keep_scratch, spare_scratch
 from azarr.stores.base import ANY, BlockingWritable, ByteRange, ConditionalStore, Store, Value, is_blocking
 
 Job = TypeVar("Job")
-ATTEMPTS = 64
-"""Times that an object is read and changed again because somebody else replaced it meanwhile."""
 WHOLE = (0, None)
 """All of an object, as a range: so that stores tell its version."""
 
@@ -51,7 +50,7 @@ Steps = Generator[Get | Put, Any, None]
 """What is done with one object."""
 
 
-class Work(Generic[Job]):
+class Work(ABC, Generic[Job]):
     """The objects that are left to work on, in `jobs`: the key of each, and what is to be done with it."""
 
     def __init__(self, jobs: Iterator[tuple[str, Job]]) -> None:
@@ -75,13 +74,13 @@ class Work(Generic[Job]):
         self._jobs = itertools.chain(head, self._jobs)
         return len(head)
 
+    @abstractmethod
     def steps(self, key: str, job: Job, scratch: Scratch) -> Steps:
         """What is done with this object."""
-        raise NotImplementedError
 
+    @abstractmethod
     def nbytes(self, job: Job) -> int:
         """Bytes in flight that it takes, about."""
-        raise NotImplementedError
 
     def begun(self, key: str) -> None: ...
     def sent(self, key: str) -> None: ...
@@ -91,11 +90,6 @@ class Work(Generic[Job]):
 def version_of(held: Value | None) -> str | None:
     """What `Put` is told so that it replaces what was read, and nothing newer where the store can tell."""
     return None if held is None else ANY if held.version is None else held.version
-
-
-def conflict(store: object, key: str) -> WriteConflict:
-    """The error of an object that was never the one that had been read."""
-    return WriteConflict(f"it was replaced by others {ATTEMPTS} times while it was being changed", store=repr(store), key=key)
 
 
 class Progress:

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from azarr._engine.decoding import Target, together
-from azarr._engine.documents import translated
-from azarr._engine.objects import ATTEMPTS, Get, Put, Steps, Work, conflict, perform, version_of
+from azarr._engine.documents import ATTEMPTS, conflict, translated
+from azarr._engine.objects import Get, Put, Steps, Work, perform, version_of
 from azarr._engine.turns import Box, place_of, turn
 from azarr._platform import offload
 from azarr.codecs import Pipeline
