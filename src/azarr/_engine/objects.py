@@ -6,7 +6,6 @@ Two drivers make the steps: worker threads, each with whole objects, where the s
 from __future__ import annotations
 
 import asyncio
-import itertools
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
@@ -51,10 +50,10 @@ Steps = Generator[Get | Put, Any, None]
 
 
 class Work(ABC, Generic[Job]):
-    """The objects that are left to work on, in `jobs`: the key of each, and what is to be done with it."""
+    """The objects that are left to work on, in `jobs`, at most `size`: the key of each, and what is to be done with it."""
 
-    def __init__(self, jobs: Iterator[tuple[str, Job]]) -> None:
-        self._jobs, self._lock, self.stopped = jobs, threading.Lock(), False
+    def __init__(self, jobs: Iterator[tuple[str, Job]], size: int) -> None:
+        self._jobs, self._lock, self.size, self.stopped = jobs, threading.Lock(), size, False
 
     def stop(self) -> None:
         """No further object is begun."""
@@ -67,12 +66,6 @@ class Work(ABC, Generic[Job]):
             if job is not None:
                 self.begun(job[0])
             return job
-
-    def count(self, most: int) -> int:
-        """How many objects are left, of at most `most`."""
-        head = list(itertools.islice(self._jobs, most))
-        self._jobs = itertools.chain(head, self._jobs)
-        return len(head)
 
     @abstractmethod
     def steps(self, key: str, job: Job, scratch: Scratch) -> Steps:
@@ -121,20 +114,21 @@ async def perform(
     async with together() as group:
         if is_blocking(source) and (into is None or isinstance(into, BlockingWritable)):
             most = workers or context.workers or cores()
-            count = work.count(most)
+            count = min(most, work.size)
             for _ in range(count):
                 group.create_task(offload(partial(_work, work, source, into), stop=work.stop))
             for _ in range(most - count if helper else 0):
                 group.create_task(offload(helper or work.stop, stop=work.stop))
         else:
-            for _ in range(work.count(context.requests)):
+            for _ in range(min(context.requests, work.size)):
                 group.create_task(_loop(work, source, into, budget_of(context), context))
 
 
 def _work(work: Work[Any], source: Any, into: Any) -> None:
     """One worker thread."""
-    reader, scratch = source.reader(), spare_scratch()
+    scratch = spare_scratch()
     try:
+        reader = source.reader()
         writing: Any = into.writer() if isinstance(into, BlockingWritable) else nullcontext()
         with writing as writer:
             while (found := work.next_job()) is not None:

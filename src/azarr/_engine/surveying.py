@@ -48,7 +48,8 @@ class _Looking(Work[Coords]):
     """Work on some chunks or shards of an array."""
 
     def __init__(self, target: Target, chunks: Iterable[Coords]) -> None:
-        super().__init__((target.key(coords), coords) for coords in chunks)
+        size = len(chunks) if isinstance(chunks, list) else target.layout.metadata.grid.nchunks
+        super().__init__(((target.key(coords), coords) for coords in chunks), size)
         self.target = target
 
     def nbytes(self, job: Coords) -> int:

@@ -48,11 +48,12 @@ async def write(
     """
     if not region.size:
         return
-    writing, store = Writing(target, region, values, fields, empty), target.store
+    store, box = target.store, box_of(region, target.layout.metadata.grid)
+    writing = Writing(target, region, values, fields, empty, math.prod(last + 1 - first for first, last in box))
     try:
-        async with turn(place_of(store, target.prefix), box_of(region, target.layout.metadata.grid)):
-            helps = isinstance(store, BlockingWritable) and writing.share()
-            await perform(writing, store, context, store, workers=_workers_for(target), helper=writing.help if helps else None)
+        async with turn(place_of(store, target.prefix), box):
+            helper = writing.help if writing.helps else None
+            await perform(writing, store, context, store, workers=_workers_for(target), helper=helper)
     except StoreError as error:
         if len(writing.states) == 1:
             raise
@@ -94,7 +95,7 @@ def _delete(store: BlockingWritable, keys: Iterator[str], stop: threading.Event)
 class Writing(Work[Job]):
     """One write: the jobs that are left, and how those that were begun stand."""
 
-    def __init__(self, target: Target, region: Region, values: npt.NDArray[Any], fields: Any, empty: bool) -> None:
+    def __init__(self, target: Target, region: Region, values: npt.NDArray[Any], fields: Any, empty: bool, size: int) -> None:
         layout = target.layout
         work = jobs(region.forward(), layout.metadata.grid, layout.inner, pieces_per_job=1, pieces_per_shard_job=1 << 62)
         if region.points and layout.inner is not None:
@@ -104,26 +105,28 @@ class Writing(Work[Job]):
         self._simple = fields is None and region.sliced and layout.metadata.dtype.fixed
         self.states: dict[str, str] = {}
         self._shared: _Early | None = None
-        super().__init__((target.key(_coords(job)), job) for job in work)
+        self._told = threading.Event()
+        super().__init__(((target.key(_coords(job)), job) for job in work), size)
 
-    def share(self) -> bool:
+    @property
+    def helps(self) -> bool:
         """Whether there is one shard to write, with inner chunks that are worth encoding by two: `help` does what it can of them."""
-        if self.target.layout.inner is None or self.count(2) != 1:
+        layout = self.target.layout
+        if layout.inner is None or self.size != 1:
             return False
-        found = list(self._jobs)
-        self._jobs, job = iter(found), found[0][1]
-        assert job.shard is not None
-        if self.target.layout.shard(job.shard).inner.seconds * ENCODING * len(job.pieces) < CREATING:
-            return False
-        self._shared = self._early(job)
-        return True
+        return layout.shard((0,) * layout.metadata.ndim).inner.seconds * ENCODING >= CREATING / 2
 
     def help(self) -> None:
-        """What another worker can do of the one shard."""
+        """What another worker can do of the one shard, once the one that has it tells."""
+        self._told.wait()
         if self._shared is not None:
             scratch = spare_scratch()
             self._shared.run(scratch, lambda: self.stopped)
             keep_scratch(scratch)
+
+    def stop(self) -> None:
+        super().stop()
+        self._told.set()
 
     def begun(self, key: str) -> None:
         self.states[key] = BEGUN
@@ -149,7 +152,10 @@ class Writing(Work[Job]):
     def steps(self, key: str, job: Job, scratch: Scratch) -> Steps:
         """Write one object: from what is there, unless all of it is replaced."""
         store = self.target.store
-        early = self._shared or self._early(job)
+        early = self._early(job)
+        if self.size == 1:
+            self._shared = early
+            self._told.set()
         covered = self._covered(job) if job.shard is None else job.complete and self._covered(job)
         for _ in range(ATTEMPTS):
             old: Value | None = None if covered else (yield Get(key))

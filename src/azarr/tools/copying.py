@@ -191,7 +191,7 @@ class _Raw(Work[Coords]):
     """Copies objects as they are."""
 
     def __init__(self, source: Target, target: Target, chunks: list[Coords], told: Progress) -> None:
-        super().__init__((source.key(coords), coords) for coords in chunks)
+        super().__init__(((source.key(coords), coords) for coords in chunks), len(chunks))
         self.target, self.told, self.nchunks = target, told, len(chunks)
         metadata = source.layout.metadata
         self.each = math.prod(metadata.shape) * metadata.dtype.numpy.itemsize // max(1, metadata.grid.nchunks)
