@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from azarr.stores import CountingStore, MemoryStore
+from azarr.stores import MemoryStore
+from azarr.testing import CountingStore
 
 Documents = dict[str, bytes]
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 import azarr
 import keys
 from azarr.errors import MetadataError, ReadOnly, SelectionError, StoreError, UnknownCodec
-from azarr.stores import CountingStore, MemoryStore
+from azarr.stores import MemoryStore
+from azarr.testing import CountingStore
 from conftest import run
 from documents import v3_array, v3_store, waiting
 

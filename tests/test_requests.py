@@ -9,7 +9,7 @@ import pytest
 
 import azarr
 from azarr.errors import NodeNotFound, NotAGroup, NotAnArray
-from azarr.stores import CountingStore
+from azarr.testing import CountingStore
 from documents import waiting
 from hierarchies import consolidated, weather
 

@@ -14,18 +14,20 @@ from azarr._engine import Block
 from azarr._open import create_array, create_group, open, open_array, open_consolidated, open_group  # noqa: A004  # the verb of the field
 from azarr._verbs import consolidate, delete, load, read_many, save
 from azarr.array import Array, Selection
-from azarr.context import Context
+from azarr.context import Context, Counters, Event, Retries
 from azarr.group import Group
 from azarr.limits import Limits
 from azarr.plan import Plan
 from azarr.ref import Ref
 
 if TYPE_CHECKING:
+    from azarr.tools.caching import Cached
     from azarr.tools.copying import copy
+    from azarr.tools.progress import progress
     from azarr.tools.verification import Report, verify
 
 __version__ = "0.1.0"
-_LATER = {"copy": "copying", "verify": "verification", "Report": "verification"}
+_LATER = {"Cached": "caching", "copy": "copying", "progress": "progress", "verify": "verification", "Report": "verification"}
 """Names that are imported when they are first asked for."""
 
 
@@ -38,6 +40,6 @@ def __getattr__(name: str) -> Any:
 # fmt: off
 __all__ = [
     "open", "open_group", "open_array", "open_consolidated", "create_array", "create_group", "save", "load", "delete",
-    "consolidate", "copy", "verify", "read_many", "Ref", "Group", "Array", "Selection",
-    "Block", "Plan", "Report", "Context", "Limits", "errors", "stores", "__version__",
+    "consolidate", "copy", "verify", "read_many", "progress", "Cached", "Ref", "Group", "Array", "Selection",
+    "Block", "Plan", "Report", "Context", "Counters", "Event", "Retries", "Limits", "errors", "stores", "__version__",
 ]

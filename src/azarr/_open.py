@@ -14,14 +14,14 @@ from azarr._engine import delete_objects, fetch_documents
 from azarr._nodes import find, find_all
 from azarr.access import Access
 from azarr.array import Array
-from azarr.context import Context
+from azarr.context import DEFAULT_CONTEXT, Context
 from azarr.document import JSON, Document, dump
 from azarr.errors import CaseCollision, MetadataError, NodeExists, NodeNotFound, NotAGroup, ReadOnly
 from azarr.grid import RESERVED, check_path
 from azarr.group import Group, make_node
 from azarr.metadata import ArrayMetadata, GroupMetadata, array_to_json, group_to_json
 from azarr.ref import Ref
-from azarr.stores import Cleaning, ConditionalStore, Listing, WritableStore, store_from
+from azarr.stores import Caching, Cleaning, ConditionalStore, Listing, WritableStore, store_from
 from azarr.v2 import array_to_json as v2_array_to_json
 
 MODES = ("r", "r+", "a", "w", "w-")
@@ -93,9 +93,12 @@ def _ref(
     if mode != "r" and consolidated is None:
         consolidated = False  # it may be stale, so it is not trusted for writing
     may_write = "r" if mode == "r" else "r+"
-    access, root = Access(store_from(source), context or Context(), may_write, zarr_format, consolidated, lenient), check_path(path)
+    access = Access(store_from(source, context), context or DEFAULT_CONTEXT, may_write, zarr_format, consolidated, lenient)
+    root = check_path(path)
 
     async def open_node(path: str) -> Array | Group:
+        if isinstance(access.store, Caching):
+            access.store.opened()
         if mode != "r" and isinstance(access.store, Cleaning):
             await access.store.clean()
         if make is not None and mode in MODES[2:]:
@@ -155,12 +158,12 @@ async def create_array(
 
 def creating(source: Any, zarr_format: int | None, context: Context | None) -> Access:
     """Access to change what is there; the format of new nodes, None where none are made."""
-    store = store_from(source)
+    store = store_from(source, context)
     if not isinstance(store, WritableStore):
         raise ReadOnly(f"{store!r} cannot be written to")
     if zarr_format not in (None, 2, 3):
         raise MetadataError("must be 2 or 3", field="zarr_format", value=zarr_format)
-    return Access(store, context or Context(), "r+", zarr_format, consolidated=False)
+    return Access(store, context or DEFAULT_CONTEXT, "r+", zarr_format, consolidated=False)
 
 
 async def create(access: Access, path: str, metadata: ArrayMetadata | GroupMetadata, overwrite: bool = False) -> None:

@@ -7,6 +7,7 @@ import math
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from azarr import _changes, _display, selection
-from azarr._engine import Block, Target, compact, plan, presence, read, stored_nbytes, stream, write
+from azarr._engine import Block, Target, Tell, plan, read, stream, write
 from azarr.access import Access
 from azarr.context import bytes_of
 from azarr.document import is_list
@@ -83,6 +84,11 @@ class Indexer(Generic[Selected]):
 
     def __getitem__(self, key: Any) -> Selected:
         return self._select(key)
+
+
+def _surveying() -> Any:
+    """Loaded at first use."""
+    return import_module("azarr.tools.surveying")
 
 
 class Array(Selectable["Selection"]):
@@ -187,9 +193,9 @@ class Array(Selectable["Selection"]):
     def _then(self, select: Callable[[Selection], Selection]) -> Selection:
         return select(Selection(self, selection.whole(self.shape)))
 
-    def blocks(self, *, ordered: bool = False, memory: int | str | None = None) -> AsyncGenerator[Block, None]:
+    def blocks(self, *, ordered: bool = False, memory: int | str | None = None, progress: Tell = None) -> AsyncGenerator[Block, None]:
         """The whole array, block by block: as `Selection.blocks`."""
-        return self[...].blocks(ordered=ordered, memory=memory)
+        return self[...].blocks(ordered=ordered, memory=memory, progress=progress)
 
     async def update_attrs(self, attributes: Mapping[str, Any]) -> Array:
         """Merge `attributes` into those that are stored; the array with them. Errors: `ReadOnly`, `WriteConflict`, `StoreError`."""
@@ -219,11 +225,11 @@ class Array(Selectable["Selection"]):
         Asks for no chunk; for the index of each shard. Where the store cannot list, it asks for the first byte of each chunk.
         Errors: `StoreError`; `LimitExceeded` for more chunks than a result may have bytes.
         """
-        return await presence(self.target, self.access.context)
+        return await _surveying().presence(self.target, self.access.context)
 
     async def nbytes_stored(self) -> int:
         """Bytes of all chunks or shards that are stored, metadata aside."""
-        return await stored_nbytes(self.target, self.access.context)
+        return await _surveying().stored_nbytes(self.target, self.access.context)
 
     async def compact(self) -> int:
         """Close the gaps in shards that other writers left; the bytes that this freed. azarr itself leaves none.
@@ -231,7 +237,7 @@ class Array(Selectable["Selection"]):
         Each shard is replaced as a whole or not at all, and no concurrent write is lost. Errors: as for `Selection.write`.
         """
         _changes.writable(self.access, self.path)
-        return await compact(self.target, self.access.context)
+        return await _surveying().compact(self.target, self.access.context)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -287,33 +293,36 @@ class Selection(Selectable["Selection"]):
     def __await__(self) -> Generator[Any, None, Any]:
         return self.read().__await__()
 
-    async def read(self, out: npt.NDArray[Any] | None = None) -> Any:
+    async def read(self, out: npt.NDArray[Any] | None = None, *, progress: Tell = None) -> Any:
         """The elements, as a NumPy array of this shape (a scalar if the shape is `()`, as NumPy gives), or into `out`.
 
-        `out` has this shape and dtype, in any memory order. Errors: `StoreError` and those below it, which name store and key.
+        `out` has this shape and dtype, in any memory order. `progress(done, total)` is told chunks (inner chunks, where there are shards).
+        Errors: `StoreError` and those below it, which name store and key.
         """
-        found = await read(self.array.target, self.region, self.array.access.context, fields=self.names, out=out)
+        found = await read(self.array.target, self.region, self.array.access.context, fields=self.names, out=out, progress=progress)
         return found[()] if out is None else found
 
-    async def write(self, values: Any, *, write_empty: bool = False) -> None:
+    async def write(self, values: Any, *, write_empty: bool = False, progress: Tell = None) -> None:
         """Store `values`, broadcast to this shape, as these elements. Do not change `values` until it returns.
 
         Each chunk (each shard) is replaced as a whole or not at all; those that are covered in part are read, changed and put back, and
         no concurrent write is lost. Chunks of nothing but the fill value, bit for bit, are not stored unless `write_empty`.
-        Where a position is selected several times, the last value stays. Errors: `ReadOnly`, `WriteConflict`, `StoreError`;
+        Where a position is selected several times, the last value stays. `progress(done, total)` is told chunks or shards.
+        Errors: `ReadOnly`, `WriteConflict`, `StoreError`;
         `PartialWrite`, which has the keys, where some chunks were stored before one failed.
         """
         _changes.writable(self.array.access, self.array.path)
         if unknown := [codec.name for codec in self.array.codecs if codec not in self.array.layout.metadata.codecs]:
             raise UnknownCodec("all codecs must be known to write", field="codecs", value=unknown, document=self.array.document)
         source = np.broadcast_to(np.asarray(values, self._element.base), self.shape)
-        await write(self.array.target, self.region, source, self.array.access.context, fields=self.names, empty=write_empty)
+        context = self.array.access.context
+        await write(self.array.target, self.region, source, context, fields=self.names, empty=write_empty, progress=progress)
 
-    def blocks(self, *, ordered: bool = False, memory: int | str | None = None) -> AsyncGenerator[Block, None]:
+    def blocks(self, *, ordered: bool = False, memory: int | str | None = None, progress: Tell = None) -> AsyncGenerator[Block, None]:
         """Stream the elements, a block for each chunk or shard; `block.region` says where in this selection `block.data` stand.
 
         Blocks come as they are read, or with `ordered` in the selection's order. At most `memory` bytes of blocks (by default
-        the context's) are read or waiting at a time, and one block at least.
+        the context's) are read or waiting at a time, and one block at least. `progress(done, total)` is told blocks.
         """
         context, target, layout = self.array.access.context, self.array.target, self.array.layout
         bound = context.nbytes if memory is None else bytes_of(memory)
@@ -322,12 +331,14 @@ class Selection(Selectable["Selection"]):
             grid = layout.inner
         places = cuts(self.region, grid)
         largest = self._element.itemsize * math.prod(max((cut.stop - cut.start for cut in axis), default=0) for axis in places)
+        total = math.prod(map(len, places))
         most = min(context.requests, max(1, bound // (layout.chunk_nbytes(grid) + largest)))
 
         async def read_block(block: tuple[slice, ...]) -> npt.NDArray[Any]:
             return await read(target, self.region.part(block), context, fields=self.names)
 
-        return cast("AsyncGenerator[Block, None]", stream(itertools.product(*places), read_block, ordered=ordered, most=most))
+        found = stream(itertools.product(*places), read_block, ordered=ordered, most=most, progress=progress, total=total)
+        return cast("AsyncGenerator[Block, None]", found)
 
     def plan(self) -> Plan:
         """What a read would do: chunks, objects, bytes. Nothing is asked for."""

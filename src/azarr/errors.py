@@ -6,7 +6,8 @@
     ├── NodeExists (FileExistsError): CaseCollision
     ├── InvalidKey, LimitExceeded (ValueError), SelectionError (IndexError), ReadOnly (PermissionError)
     └── StoreError (OSError)
-        ├── TransportError, ObjectChanged, WriteConflict, PartialWrite
+        ├── TransportError: TruncatedBody, RangeNotHonoured, TimedOut (TimeoutError)
+        ├── ObjectChanged, WriteConflict, PartialWrite
         └── CorruptData (ValueError): ChunkDecodeError, ChecksumError, ShardIndexError
 
 Each says what, where, and what to do now, and carries the same as attributes.
@@ -25,6 +26,10 @@ def redact(text: str) -> str:
 
 class LegacyWarning(UserWarning):
     """A document has a form that old writers left behind; it was read as they meant it."""
+
+
+class UnversionedWarning(UserWarning):
+    """A server tells no version of its objects, so one that is replaced while it is read, range by range, cannot be noticed."""
 
 
 class AzarrError(Exception):
@@ -107,17 +112,48 @@ class ReadOnly(AzarrError, PermissionError):
 class StoreError(AzarrError, OSError):
     """A store did not give what it was asked for. `status` is the HTTP status, if there was one."""
 
+    _facts: tuple[str, ...] = ("status",)
+
     def __init__(self, reason: str, *, store: str = "", key: str = "", status: int | None = None) -> None:
         self.reason, self.store, self.key, self.status = redact(reason), redact(store), key, status
         super().__init__((f"{key!r} of {store}: " if store else f"{key!r}: " if key else "") + reason)
 
     def within(self, store: str, key: str) -> Self:
         """The same error, naming the store and key it came from."""
-        return self if self.store else type(self)(self.reason, store=store, key=key, status=self.status)
+        return self if self.store else type(self)(self.reason, store=store, key=key, **{name: getattr(self, name) for name in self._facts})
 
 
 class TransportError(StoreError):
-    """The store could not be reached, or answered with an error."""
+    """The store could not be reached, or answered with an error. `attempts` says how often it was asked.
+
+    `transient`: asking again may help; `retry_after`: in so many seconds, where the server said so.
+    """
+
+    _facts = ("status", "transient", "retry_after", "attempts")
+
+    def __init__(
+        self, reason: str, *, transient: bool = False, retry_after: float | None = None, attempts: int = 1, **where: Any
+    ) -> None:
+        self.transient, self.retry_after, self.attempts = transient, retry_after, attempts
+        super().__init__(reason, **where)
+
+    def after(self, attempts: int) -> Self:
+        """The same error, as the last of so many attempts."""
+        facts: dict[str, Any] = {name: getattr(self, name) for name in self._facts} | {"attempts": attempts}
+        plural = "s" if attempts > 1 else ""
+        return type(self)(f"{self.reason} (after {attempts} attempt{plural})", store=self.store, key=self.key, **facts)
+
+
+class TruncatedBody(TransportError):
+    """The connection ended before all of the body had come."""
+
+
+class RangeNotHonoured(TransportError):
+    """The server did not send the range it was asked for."""
+
+
+class TimedOut(TransportError, TimeoutError):
+    """For as long as was to be waited, not a byte came."""
 
 
 class ObjectChanged(StoreError):

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing
 from typing import Any, NoReturn
 
-from azarr._engine import Block
+from azarr._engine import Block, Tell
 from azarr.array import Array, Selectable, Selection, refuse
 from azarr.errors import NotAnArray
 from azarr.grid import check_path
@@ -77,17 +77,17 @@ class PendingSelection(Selectable["PendingSelection"]):
             raise NotAnArray(f"a group stands at {self._ref!r}; only arrays are selected from")
         return self._select(node[...])
 
-    async def read(self, out: Any = None) -> Any:
+    async def read(self, out: Any = None, *, progress: Tell = None) -> Any:
         """Open, then read: as `Selection.read`."""
-        return await (await self.open()).read(out)
+        return await (await self.open()).read(out, progress=progress)
 
-    async def write(self, values: Any, *, write_empty: bool = False) -> None:
+    async def write(self, values: Any, *, write_empty: bool = False, progress: Tell = None) -> None:
         """Open, then write: as `Selection.write`."""
-        await (await self.open()).write(values, write_empty=write_empty)
+        await (await self.open()).write(values, write_empty=write_empty, progress=progress)
 
-    async def blocks(self, *, ordered: bool = False, memory: int | str | None = None) -> AsyncGenerator[Block, None]:
+    async def blocks(self, *, ordered: bool = False, memory: int | str | None = None, progress: Tell = None) -> AsyncGenerator[Block, None]:
         """Open, then stream: as `Selection.blocks`."""
-        async with aclosing((await self.open()).blocks(ordered=ordered, memory=memory)) as blocks:
+        async with aclosing((await self.open()).blocks(ordered=ordered, memory=memory, progress=progress)) as blocks:
             async for block in blocks:
                 yield block
 

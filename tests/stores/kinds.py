@@ -7,7 +7,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from azarr.stores import CountingStore, HTTPStore, LocalStore, MemoryStore
+from azarr.stores import HTTPStore, LocalStore, MemoryStore
+from azarr.testing import CountingStore
 from servers import serving
 
 Objects = dict[str, bytes]

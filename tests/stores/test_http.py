@@ -1,4 +1,4 @@
-"""HTTP: only 404 and 410 are missing, and only the bytes that were asked for are data. Everything else raises, and no secret is told."""
+"""HTTP: only 404 is missing, and only the bytes that were asked for are data. Everything else raises, and no secret is told."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from azarr.stores import HTTPStore
 from documents import as_bytes, sharded, v2_array, v3_array, v3_store
 from servers import Answer, cut, never, ranged, raw, serving, status, whole
 
+SOON = azarr.Context(retries=azarr.Retries(first=0))
+"""Sends again at once."""
 SHARD = bytes(range(1, 9)) + np.array([[2 * k, 2] for k in range(4)], "<u8").tobytes()
 STORE = {
     "zarr.json": as_bytes({"zarr_format": 3, "node_type": "group"}),
@@ -41,20 +43,20 @@ ALL = [1, 2, 3, 4, 5, 6, 7, 8]
 Read = Callable[[Any], Awaitable[Any]]
 CHUNK, V2_CHUNK, SHARD_KEY = "plain/c/0", "v2/0", "shards/c/0"
 READS: dict[str, tuple[str, Read]] = {
-    "chunk": (CHUNK, lambda url: azarr.open_array(url, "plain")[...].read()),
-    "part of a chunk": (CHUNK, lambda url: azarr.open_array(url, "plain")[1].read()),
-    "v2 chunk": (V2_CHUNK, lambda url: azarr.open_array(url, "v2")[...].read()),
-    "shard": (SHARD_KEY, lambda url: azarr.open_array(url, "shards")[...].read()),
-    "part of a shard": (SHARD_KEY, lambda url: azarr.open_array(url, "shards")[3:5].read()),
+    "chunk": (CHUNK, lambda url: azarr.open_array(url, "plain", context=SOON)[...].read()),
+    "part of a chunk": (CHUNK, lambda url: azarr.open_array(url, "plain", context=SOON)[1].read()),
+    "v2 chunk": (V2_CHUNK, lambda url: azarr.open_array(url, "v2", context=SOON)[...].read()),
+    "shard": (SHARD_KEY, lambda url: azarr.open_array(url, "shards", context=SOON)[...].read()),
+    "part of a shard": (SHARD_KEY, lambda url: azarr.open_array(url, "shards", context=SOON)[3:5].read()),
 }
 """The key that is asked for, and a read that asks for it."""
 DOCUMENTS: dict[str, tuple[str, Read]] = {
-    "v3 document": ("plain/zarr.json", lambda url: azarr.open(url, "plain").open()),
-    "group document": ("zarr.json", lambda url: azarr.open_group(url).open()),
-    "v2 document": ("v2/.zarray", lambda url: azarr.open_array(url, "v2").open()),
-    "v2 attributes": ("v2/.zattrs", lambda url: azarr.open_array(url, "v2").open()),
-    "v3 probe of a v2 array": ("v2/zarr.json", lambda url: azarr.open(url, "v2").open()),
-    "members": ("plain/zarr.json", lambda url: azarr.open_group(url)["plain"].open()),
+    "v3 document": ("plain/zarr.json", lambda url: azarr.open(url, "plain", context=SOON).open()),
+    "group document": ("zarr.json", lambda url: azarr.open_group(url, context=SOON).open()),
+    "v2 document": ("v2/.zarray", lambda url: azarr.open_array(url, "v2", context=SOON).open()),
+    "v2 attributes": ("v2/.zattrs", lambda url: azarr.open_array(url, "v2", context=SOON).open()),
+    "v3 probe of a v2 array": ("v2/zarr.json", lambda url: azarr.open(url, "v2", context=SOON).open()),
+    "members": ("plain/zarr.json", lambda url: azarr.open_group(url, context=SOON)["plain"].open()),
 }
 REQUESTS = READS | DOCUMENTS
 
@@ -62,27 +64,31 @@ REQUESTS = READS | DOCUMENTS
 async def test_everything_reads_right_while_the_server_is_good():
     async with serving(dict(STORE)) as server:
         for path in ("plain", "shards", "v2"):
-            array = await azarr.open_array(server.url, path)
+            array = await azarr.open_array(server.url, path, context=SOON)
             assert (await array[...]).tolist() == ALL
             assert (await array[2:7]).tolist() == ALL[2:7]
             assert (await array[::-1]).tolist() == ALL[::-1]
 
 
-@pytest.mark.parametrize("code", [404, 410])
-async def test_404_and_410_are_missing(code: int):
+async def test_404_is_missing_and_other_statuses_only_where_the_caller_lists_them():
     async with serving(dict(STORE)) as server:
+        server.misbehave[CHUNK] = status(403)
+        store = HTTPStore(server.url, missing=(403, 404))
+        assert (await azarr.open_array(store, "plain", context=SOON)[...]).tolist() == [77] * 4 + ALL[4:]
+        assert await store.get("nothing") is None
+        code = 404
         server.misbehave = dict.fromkeys((CHUNK, V2_CHUNK, SHARD_KEY), status(code, body=b"<html>no such thing</html>"))
-        assert (await azarr.open_array(server.url, "plain")[...]).tolist() == [77] * 4 + ALL[4:]
-        assert (await azarr.open_array(server.url, "v2")[...]).tolist() == [77] * 4 + ALL[4:]
-        assert (await azarr.open_array(server.url, "shards")[...]).tolist() == [77] * 8
-        assert (await azarr.open_array(server.url, "shards")[3:5]).tolist() == [77, 77]
+        assert (await azarr.open_array(server.url, "plain", context=SOON)[...]).tolist() == [77] * 4 + ALL[4:]
+        assert (await azarr.open_array(server.url, "v2", context=SOON)[...]).tolist() == [77] * 4 + ALL[4:]
+        assert (await azarr.open_array(server.url, "shards", context=SOON)[...]).tolist() == [77] * 8
+        assert (await azarr.open_array(server.url, "shards", context=SOON)[3:5]).tolist() == [77, 77]
         server.misbehave = dict.fromkeys(STORE, status(code))
         with pytest.raises(NodeNotFound):
-            await azarr.open(server.url, "plain")
+            await azarr.open(server.url, "plain", context=SOON)
 
 
 @pytest.mark.parametrize(
-    "code", [204, 304, 400, 401, 402, 403, 405, 406, 408, 412, 416, 418, 421, 425, 429, 451, 500, 501, 502, 503, 504, 507, 520]
+    "code", [204, 304, 400, 401, 402, 403, 405, 406, 408, 410, 412, 416, 418, 421, 425, 429, 451, 500, 501, 502, 503, 504, 507, 520]
 )
 @pytest.mark.parametrize("request_of", REQUESTS)
 async def test_every_other_status_is_a_transport_error_never_a_fill_value(request_of: str, code: int):
@@ -99,7 +105,7 @@ async def test_every_other_status_is_a_transport_error_never_a_fill_value(reques
 async def test_answer_to_a_range_with_everything_is_sliced():
     async with serving(dict(STORE)) as server:
         server.misbehave[SHARD_KEY] = whole
-        array = await azarr.open_array(server.url, "shards")
+        array = await azarr.open_array(server.url, "shards", context=SOON)
         assert (await array[3:5]).tolist() == [4, 5]
         assert (await array[7]) == 8
         assert (await array[...]).tolist() == ALL
@@ -147,7 +153,7 @@ async def test_206_with_another_range_is_refused(wrong: str):
     async with serving(dict(STORE)) as server:
         server.misbehave[SHARD_KEY] = WRONG_RANGES[wrong]
         with pytest.raises((TransportError, ShardIndexError)) as caught:
-            await azarr.open_array(server.url, "shards")[3:5]
+            await azarr.open_array(server.url, "shards", context=SOON)[3:5]
         assert caught.value.key == SHARD_KEY
         with pytest.raises(TransportError):
             await HTTPStore(server.url).get(SHARD_KEY, (8, SIZE))
@@ -155,7 +161,7 @@ async def test_206_with_another_range_is_refused(wrong: str):
 
 async def test_range_of_inner_chunks_that_is_another_range_is_refused():
     async with serving(dict(STORE)) as server:
-        array = await azarr.open_array(server.url, "shards")
+        array = await azarr.open_array(server.url, "shards", context=SOON)
         assert (await array[0]) == 1  # the index is known now
         for shift in (*range(-3, 0), *range(1, 65)):
             server.misbehave[SHARD_KEY] = shifted(shift)
@@ -168,14 +174,14 @@ async def test_206_to_a_request_for_everything_is_refused():
     async with serving(dict(STORE)) as server:
         server.misbehave[CHUNK] = claiming("bytes 0-3/4", b"\1\2\3\4")
         with pytest.raises(TransportError, match="206"):
-            await azarr.open_array(server.url, "plain")[...]
+            await azarr.open_array(server.url, "plain", context=SOON)[...]
 
 
 async def test_range_behind_the_end_is_empty_and_so_a_truncated_shard_is_an_index_error():
     async with serving(STORE | {SHARD_KEY: b""}) as server:
         for selection in (slice(None), slice(3, 5)):
             with pytest.raises(ShardIndexError) as caught:
-                await azarr.open_array(server.url, "shards")[selection]
+                await azarr.open_array(server.url, "shards", context=SOON)[selection]
             assert caught.value.key == SHARD_KEY
 
 
@@ -208,7 +214,7 @@ async def test_content_encoding_identity_is_accepted():
 
     async with serving(dict(STORE)) as server:
         server.misbehave = dict.fromkeys(STORE, identity)
-        assert (await azarr.open_array(server.url, "shards")[3:5]).tolist() == [4, 5]
+        assert (await azarr.open_array(server.url, "shards", context=SOON)[3:5]).tolist() == [4, 5]
 
 
 @pytest.mark.parametrize("request_of", [name for name, (key, _) in REQUESTS.items() if key in STORE])
@@ -231,13 +237,13 @@ async def test_short_body_of_unannounced_length_is_refused(keep: int):
     async with serving(dict(STORE)) as server:
         server.misbehave[CHUNK] = raw("HTTP/1.1 200 OK\nConnection: close", b"\1\2\3\4"[:keep])
         with pytest.raises(CorruptData) as caught:
-            await azarr.open_array(server.url, "plain")[...]
+            await azarr.open_array(server.url, "plain", context=SOON)[...]
         assert caught.value.key == CHUNK
         server.misbehave[SHARD_KEY] = raw(
             f"HTTP/1.1 206 Partial Content\nConnection: close\nContent-Range: {INDEX_AT}", SHARD[8 : 8 + keep]
         )
         with pytest.raises(TransportError):
-            await azarr.open_array(server.url, "shards")[3:5]
+            await azarr.open_array(server.url, "shards", context=SOON)[3:5]
 
 
 @pytest.mark.parametrize(
@@ -263,7 +269,7 @@ def free_port() -> int:
 
 async def test_connection_refused_is_a_transport_error():
     url = f"http://127.0.0.1:{free_port()}/data"
-    for read in (azarr.open(url), azarr.open_group(url), azarr.open_array(url, "x")[...]):
+    for read in (azarr.open(url, context=SOON), azarr.open_group(url, context=SOON), azarr.open_array(url, "x", context=SOON)[...]):
         with pytest.raises(TransportError) as caught:
             await read
         assert caught.value.status is None
@@ -272,7 +278,7 @@ async def test_connection_refused_is_a_transport_error():
 
 async def test_server_that_goes_away_between_requests_is_a_transport_error():
     async with serving(dict(STORE)) as server:
-        array = await azarr.open_array(server.url, "plain")
+        array = await azarr.open_array(server.url, "plain", context=SOON)
         assert (await array[0]) == 1
     with pytest.raises(TransportError):
         await array[...]
@@ -290,7 +296,7 @@ async def test_cancelled_read_closes_its_connections():
 
     async with serving(dict(STORE)) as server:
         server.misbehave[CHUNK] = watched
-        array = await azarr.open_array(server.url, "plain")
+        array = await azarr.open_array(server.url, "plain", context=SOON)
         task = asyncio.create_task(array[...].read())
         await started.wait()
         task.cancel()
@@ -310,7 +316,7 @@ async def test_connections_are_kept():
 
     async with serving(dict(STORE)) as server:
         server.misbehave = dict.fromkeys(STORE, note)
-        array = await azarr.open_array(server.url, "plain", zarr_format=3)
+        array = await azarr.open_array(server.url, "plain", zarr_format=3, context=SOON)
         for _ in range(20):
             assert (await array[0]) == 1
     assert len(ports) <= 2
@@ -318,7 +324,7 @@ async def test_connections_are_kept():
 
 async def test_two_loops_one_after_the_other_each_have_connections_of_their_own():
     async def read(url: str) -> list[int]:
-        return (await azarr.open_array(url, "plain")[...]).tolist()
+        return (await azarr.open_array(url, "plain", context=SOON)[...]).tolist()
 
     async with serving(dict(STORE)) as server:
         for _ in range(2):
@@ -349,7 +355,7 @@ def told_by(error: BaseException) -> str:
 
 async def test_query_tokens_stay_in_every_request_as_they_were_written():
     async with serving(dict(STORE)) as server:
-        group = await azarr.open_group(f"{server.url}?{TOKEN}")
+        group = await azarr.open_group(f"{server.url}?{TOKEN}", context=SOON)
         assert (await group["shards"][3:5]).tolist() == [4, 5]
         assert (await group["plain"][...]).tolist() == ALL
         assert len(server.requests) > 5
@@ -359,7 +365,7 @@ async def test_query_tokens_stay_in_every_request_as_they_were_written():
 async def test_headers_are_sent_and_not_told():
     async with serving(dict(STORE)) as server:
         store = HTTPStore(server.url, headers={"Authorization": "Bearer hunter2"})
-        array = await azarr.open_array(store, "plain")
+        array = await azarr.open_array(store, "plain", context=SOON)
         assert (await array[...]).tolist() == ALL
         assert {headers.get("authorization") for headers in server.headers} == {"Bearer hunter2"}
         server.misbehave[CHUNK] = status(401)
@@ -370,7 +376,7 @@ async def test_headers_are_sent_and_not_told():
 
 async def test_secrets_of_a_url_are_in_no_repr():
     async with serving(dict(STORE)) as server:
-        reference = azarr.open_group(secret(server.url))
+        reference = azarr.open_group(secret(server.url), context=SOON)
         group = await reference
         array = await group["plain"]
         texts = [
@@ -413,18 +419,18 @@ async def test_secrets_of_a_url_are_in_no_error(request_of: str, failure: str):
 
 async def test_secrets_of_a_url_are_in_no_error_without_a_server():
     url = secret(f"http://127.0.0.1:{free_port()}/data")
-    for read in (azarr.open(url), azarr.open_array(url, "x")[...]):
+    for read in (azarr.open(url, context=SOON), azarr.open_array(url, "x", context=SOON)[...]):
         with pytest.raises(TransportError) as caught:
             await read
         assert untold(told_by(caught.value))
     for bad in (secret("ftp://host/data"), secret("http:///")):
         with pytest.raises(ValueError) as refused:
-            azarr.open(bad)
+            azarr.open(bad, context=SOON)
         assert untold(told_by(refused.value))
 
 
 async def test_node_not_found_tells_no_secret():
     async with serving({}) as server:
         with pytest.raises(NodeNotFound) as caught:
-            await azarr.open_group(secret(server.url))
+            await azarr.open_group(secret(server.url), context=SOON)
     assert untold(told_by(caught.value))

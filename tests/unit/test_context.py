@@ -1,10 +1,11 @@
 """The budget: what is said in words becomes bytes, and nonsense is refused when the context is made."""
 
+import pickle
 from typing import Any
 
 import pytest
 
-from azarr.context import Context, bytes_of
+from azarr.context import DEFAULT_CONTEXT, Context, Counters, Retries, bytes_of
 from azarr.limits import DEFAULT_LIMITS
 
 
@@ -39,3 +40,48 @@ def test_a_budget_of_nothing_is_refused(budget: dict[str, Any]):
 
 def test_one_of_each_is_enough():
     assert Context(requests=1, memory=1, workers=1).workers == 1
+
+
+@pytest.mark.parametrize("numbers", [{"attempts": 0}, {"first": -1}, {"longest": -0.1}, {"share": -1}])
+def test_retries_of_less_than_nothing_are_refused(numbers: dict[str, Any]):
+    with pytest.raises(ValueError, match="attempts of Retries are at least 1, the other numbers at least 0"):
+        Retries(**numbers)
+
+
+def test_a_timeout_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="its timeout is above 0"):
+        Context(timeout=0)
+
+
+def test_what_is_counted_of_each_store_adds_up():
+    context = Context()
+    first, second = context.counters_of("one"), context.counters_of("other")
+    assert context.counters_of("one") is first
+    first.requests, first.nbytes, second.requests, second.decode_seconds = 2, 10, 3, 0.5
+    assert context.counters == Counters(requests=5, nbytes=10, decode_seconds=0.5)
+    assert list(context.stores) == ["'one'", "'other'"]
+
+
+def test_two_contexts_with_the_same_numbers_are_two():
+    assert Context() != Context()
+    assert len({Context(), Context()}) == 2
+
+
+def test_a_context_is_pickled_with_its_numbers_and_without_its_counts_and_listeners():
+    context = Context(requests=3, retries=Retries(attempts=2), on_event=print)
+    context.counters_of("one").requests = 1
+    again = pickle.loads(pickle.dumps(context))
+    assert (again.requests, again.retries, again.on_event, again.stores) == (3, Retries(attempts=2), None, {})
+    assert pickle.loads(pickle.dumps(DEFAULT_CONTEXT)) is DEFAULT_CONTEXT
+
+
+async def test_what_was_opened_with_a_context_is_closed_at_its_end():
+    closed: list[str] = []
+
+    async def close() -> None:
+        closed.append("closed")
+
+    async with Context() as context:
+        context.closers.append(close)
+        assert closed == []
+    assert closed == ["closed"]

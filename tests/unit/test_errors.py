@@ -33,6 +33,9 @@ BUILTINS = {
     "WriteConflict": OSError,
     "StoreError": OSError,
     "TransportError": OSError,
+    "TruncatedBody": OSError,
+    "RangeNotHonoured": OSError,
+    "TimedOut": TimeoutError,
     "ObjectChanged": OSError,
     "CorruptData": ValueError,
     "ChunkDecodeError": ValueError,
@@ -134,3 +137,10 @@ def test_a_partial_write_says_how_each_key_stands():
     error = PartialWrite("the disk is full; of the objects that were begun: ...", done=("c/0",), failed=("c/1",), unknown=())
     assert (error.done, error.failed, error.unknown) == (("c/0",), ("c/1",), ())
     assert isinstance(error, StoreError)
+
+
+def test_a_transport_error_says_how_often_the_store_was_asked_and_keeps_what_it_knows():
+    error = TransportError("the server answered 503", status=503, transient=True, retry_after=2.0).within("HTTPStore('x')", "c/0").after(3)
+    assert str(error) == "'c/0' of HTTPStore('x'): the server answered 503 (after 3 attempts)"
+    assert (error.status, error.transient, error.retry_after, error.attempts) == (503, True, 2.0, 3)
+    assert str(error.after(1)).endswith("(after 1 attempt)")

@@ -1,43 +1,38 @@
 """The only place that runs things concurrently: plan -> fetch -> decode -> place.
 
 `read` chooses: a store that blocks is read by worker threads that own whole chunks (`blocking`), one that waits on the network by a
-bounded set of fetch loops (`waiting`). `stream` reads block by block. What is done with one object after the other (`write`, and all in
-`surveying`) is a generator of steps, which `objects` makes.
+bounded set of fetch loops (`waiting`). `stream` reads block by block. What is done with one object after the other (`write`, for one)
+is a generator of steps, which `objects` makes.
 """
 
 from __future__ import annotations
 
 from azarr._engine.decoding import Target
 from azarr._engine.documents import change_document, fetch_documents
-from azarr._engine.objects import Get, Progress, Put, Steps, Work, perform
+from azarr._engine.objects import Get, Put, Steps, Work, perform
+from azarr._engine.progress import Progress, Tell
 from azarr._engine.reading import plan, read
 from azarr._engine.streaming import Block, all_of, stream
-from azarr._engine.surveying import Checking, chunk_objects, compact, coords_of, presence, stored_nbytes
 from azarr._engine.turns import place_of, turn
 from azarr._engine.writing import delete_objects, write
 
 __all__ = [
     "Block",
-    "Checking",
     "Get",
     "Progress",
     "Put",
     "Steps",
     "Target",
+    "Tell",
     "Work",
     "all_of",
     "change_document",
-    "chunk_objects",
-    "compact",
-    "coords_of",
     "delete_objects",
     "fetch_documents",
     "perform",
     "place_of",
     "plan",
-    "presence",
     "read",
-    "stored_nbytes",
     "stream",
     "turn",
     "write",

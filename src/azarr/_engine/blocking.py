@@ -50,20 +50,20 @@ def _work(reading: Reading) -> None:
     scratch = spare_scratch()
     try:
         reader = reading.target.store.reader()
-        again = list[Job]()
-        while (job := again.pop() if again else reading.next_job()) is not None:
-            if job.shard is not None:
+        while (asked := reading.next_job()) is not None:
+            job = reading.without_cached(asked)
+            while job.shard is not None and job.pieces:
                 try:
                     _shard(reading, job, reader, scratch)
+                    break
                 except ObjectChanged:
                     if not reading.restarts(job, reading.key(job.shard)):
                         raise
-                    again.append(job)
-                continue
-            for piece in job.pieces:
+            for piece in job.pieces if job.shard is None else ():
                 if reading.stopped:
                     return
                 (_chunk if piece.chunks == 1 else _row)(reading, piece, reader, scratch)
+            reading.finished(asked)
     except BaseException:
         reading.stop()
         raise

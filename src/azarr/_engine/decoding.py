@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
+from azarr._engine.chunk_cache import ChunkCache
+from azarr._engine.progress import Progress
+from azarr._engine.turns import place_of
 from azarr.codecs import Pipeline
 from azarr.codecs.sharding import Index, ShardLayout
 from azarr.errors import (
@@ -22,6 +25,7 @@ from azarr.errors import (
     ObjectChanged,
     ShardIndexError,
     StoreError,
+    TimedOut,
     TransportError,
 )
 from azarr.layout import Layout
@@ -47,16 +51,12 @@ class Held(NamedTuple):
 
 
 class IndexCache:
-    """Shard indices by key. Lives as long as its array handle. What has no version is not kept: it could not be told from a later one.
+    """Shard indices by key. Lives as long as its array handle. What has no version is not kept: it could not be told from a later one."""
 
-    `loading` has the fetches under way, by event loop and key, for those who need the same index.
-    """
-
-    __slots__ = ("_held", "_lock", "loading", "nbytes")
+    __slots__ = ("_held", "_lock", "nbytes")
 
     def __init__(self) -> None:
         self._held: dict[str, Held] = {}
-        self.loading: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Future[Held | None]] = {}
         self._lock, self.nbytes = threading.Lock(), 0
 
     def get(self, key: str) -> Held | None:
@@ -97,7 +97,10 @@ class Target:
 class Reading:
     """The state of one read. `out` has one axis per axis of the region that is not an int, and is filled forward."""
 
-    def __init__(self, target: Target, jobs: Iterator[Job], out: npt.NDArray[Any], region: Region, fields: Any) -> None:
+    def __init__(
+        self, target: Target, jobs: Iterator[Job], out: npt.NDArray[Any], region: Region, fields: Any,
+        cache: ChunkCache | None = None, progress: Progress | None = None,
+    ) -> None:  # fmt: skip
         self.target, self._jobs, self.out, self.points, self.fields = target, jobs, out, region.points, fields
         fill = target.layout.metadata.fill
         self.fill = fill if fields is None else fill[fields]
@@ -105,6 +108,7 @@ class Reading:
         self.key, self.pipeline = target.key, target.layout.pipeline
         self.pinned: dict[str, str | None] = {}
         # Without index arrays, fields and transposed shards, a piece is one slice of the chunk and one of the result.
+        self.cache, self.progress, self._since = cache, progress, 0 if cache is None else cache.writes
         self._simple = fields is None and target.layout.plain and region.sliced
 
     @property
@@ -121,6 +125,29 @@ class Reading:
         with self._lock:
             return None if self.stopped else next(self._jobs, None)
 
+    def finished(self, job: Job) -> None:
+        """All of `job` is placed."""
+        if self.progress is not None:
+            self.progress.add(sum([piece.chunks for piece in job.pieces]))
+
+    def without_cached(self, job: Job) -> Job:
+        """What is left of `job` when its chunks that are in the cache have been placed."""
+        if self.cache is None:
+            return job
+        left = list[Piece]()
+        for piece in job.pieces:
+            if (kept := self.cache.get((self.target, piece.coords))) is None:
+                left.append(piece)
+            else:
+                self._put(piece, kept[1])
+        return job if len(left) == len(job.pieces) else job._replace(pieces=left, complete=False)
+
+    def _keep(self, piece: Piece, key: str, chunk: npt.NDArray[Any]) -> None:
+        if self.cache is not None and chunk.dtype != object:
+            chunk = chunk.copy()  # it lies in memory that is used again
+            chunk.flags.writeable = False
+            self.cache.put((self.target, piece.coords), (place_of(self.target.store, key), chunk), self._since)
+
     def pin(self, key: str, value: Value | Held | None) -> str | None:
         """The version of `value`. All parts of an object that one read takes are of one version of it, or all say that it is not there."""
         version = MISSING if value is None else value.version
@@ -135,6 +162,8 @@ class Reading:
         self._restarts += 1
         self.pinned.pop(key, None)
         self.target.indexes.drop(key)
+        if (forget := getattr(self.target.store, "forget", None)) is not None:  # what a cache holds of it is of several versions
+            forget(key)
         return True
 
     def missing(self, pieces: list[Piece]) -> None:
@@ -144,7 +173,7 @@ class Reading:
 
     def direct(self, piece: Piece, pipeline: Pipeline) -> npt.NDArray[Any] | None:
         """The very memory of the result that `piece` fills, where its chunk fits there as it is."""
-        if not piece.whole or not self._simple:
+        if not piece.whole or not self._simple or self.cache is not None:
             return None
         found = self.out[(*piece.outer, ...)]
         return found.reshape(pipeline.chunk.shape) if found.flags.c_contiguous and found.dtype == pipeline.chunk.dtype else None
@@ -156,13 +185,17 @@ class Reading:
             chunk = pipeline.decode(data, scratch, into)
             if chunk is into:
                 return
-            if self._simple:
-                self.out[(*piece.outer, ...)] = chunk[(*piece.inner, ...)]
-                return
-            chunk = self.target.layout.outside(chunk)
-            place(self.out, piece.outer, take(chunk if self.fields is None else chunk[self.fields], piece, self.points))
+            self._put(piece, chunk)
+            self._keep(piece, key, chunk)
         except (CorruptData, LimitExceeded) as error:
             raise self.damaged(error, key, pipeline, len(data)) from error.__cause__
+
+    def _put(self, piece: Piece, chunk: npt.NDArray[Any]) -> None:
+        if self._simple:
+            self.out[(*piece.outer, ...)] = chunk[(*piece.inner, ...)]
+            return
+        chunk = self.target.layout.outside(chunk)
+        place(self.out, piece.outer, take(chunk if self.fields is None else chunk[self.fields], piece, self.points))
 
     def unpack(self, data: Buffer, pipeline: Pipeline, into: Bytes, key: str, scratch: Scratch) -> None:
         """Decode a whole chunk into `into`. Errors name the store and the key."""
@@ -212,7 +245,8 @@ def named(error: OSError, store: object, key: str) -> StoreError:
     """`error` of a store as one of azarr's, naming the store and the key; to be raised from its cause."""
     if isinstance(error, StoreError):
         return error.within(repr(store), key)
-    return TransportError(f"{type(error).__name__}: {error}", store=repr(store), key=key)
+    transient, kind = isinstance(error, (ConnectionError, TimeoutError)), TimedOut if isinstance(error, TimeoutError) else TransportError
+    return kind(f"{type(error).__name__}: {error}", transient=transient, store=repr(store), key=key)
 
 
 @contextlib.asynccontextmanager

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from azarr._engine.decoding import named, together
+from azarr._engine.requests import Requests
 from azarr._engine.turns import place_of, turn
-from azarr._engine.waiting import budget_of
 from azarr._platform import offload
 from azarr.context import Context
 from azarr.document import Document, dump, parse
@@ -24,14 +24,13 @@ async def fetch_documents(store: Store, keys: Sequence[str], context: Context) -
     """What `store` has under each of `keys`, None where it has nothing."""
     if is_blocking(store):
         return await offload(lambda: _read_all(store, keys))
-    budget, found = budget_of(context), dict[int, bytes | None]()
+    requests, found = Requests(store, context), dict[int, bytes | None]()
     work = iter(enumerate(keys))
 
     async def loop() -> None:
         for position, key in work:
-            async with budget.request(0):
-                value = await translated(store.get(key), store, key)
-                found[position] = None if value is None else view(value.data).tobytes()
+            value = await requests.get(key)
+            found[position] = None if value is None else view(value.data).tobytes()
 
     async with together() as group:
         for _ in range(min(len(keys), context.requests)):

@@ -5,7 +5,6 @@ Two drivers make the steps: worker threads, each with whole objects, where the s
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
@@ -13,9 +12,10 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from azarr._engine.chunk_cache import forget
 from azarr._engine.decoding import together
 from azarr._engine.documents import translated
-from azarr._engine.waiting import Budget, budget_of
+from azarr._engine.requests import Requests
 from azarr._platform import cores, offload
 from azarr.context import Context
 from azarr.errors import StoreError
@@ -85,22 +85,6 @@ def version_of(held: Value | None) -> str | None:
     return None if held is None else ANY if held.version is None else held.version
 
 
-class Progress:
-    """Adds up what is done, and calls `tell(done, total)` on the loop it was made on, whichever thread adds."""
-
-    def __init__(self, tell: Callable[[int, int], None] | None, total: int) -> None:
-        self.total, self._tell, self._done, self._loop = total, tell, 0, asyncio.get_running_loop()
-
-    def add(self, amount: int) -> None:
-        if self._tell is not None and amount:
-            self._loop.call_soon_threadsafe(self._add, amount)
-
-    def _add(self, amount: int) -> None:
-        self._done += amount
-        if self._tell is not None:
-            self._tell(self._done, self.total)
-
-
 async def perform(
     work: Work[Any], source: Store, context: Context, into: Any = None, *,
     workers: int | None = None, helper: Callable[[], None] | None = None,
@@ -120,8 +104,10 @@ async def perform(
             for _ in range(most - count if helper else 0):
                 group.create_task(offload(helper or work.stop, stop=work.stop))
         else:
+            from_it = Requests(source, context)
+            to_it = from_it if into is source else Requests(into, context)
             for _ in range(min(context.requests, work.size)):
-                group.create_task(_loop(work, source, into, budget_of(context), context))
+                group.create_task(_loop(work, from_it, to_it))
 
 
 def _work(work: Work[Any], source: Any, into: Any) -> None:
@@ -141,6 +127,7 @@ def _work(work: Work[Any], source: Any, into: Any) -> None:
                             answer = reader.part(step.key, step.byte_range, scratch)
                         else:
                             answer = writer.put(step.key, step.data, step.version)
+                            forget(into, step.key)
                     except StoreError as raised:
                         error = raised
                 work.done(key, job)
@@ -151,18 +138,18 @@ def _work(work: Work[Any], source: Any, into: Any) -> None:
         keep_scratch(scratch)
 
 
-async def _loop(work: Work[Any], source: Any, into: Any, budget: Budget, context: Context) -> None:
+async def _loop(work: Work[Any], source: Requests, into: Requests) -> None:
     """One of several loops. What is done with bytes is done in threads."""
     while (found := work.next_job()) is not None:
         key, job = found
         steps, answer, error = work.steps(key, job, Scratch()), None, None
-        async with budget.request(min(work.nbytes(job), context.nbytes)):
+        async with source.budget.memory(work.nbytes(job)):
             while (step := await offload(partial(_next_whole, steps, answer, error))) is not None:
                 answer, error = None, None
                 if isinstance(step, Put):
                     work.sent(key)
                 try:
-                    answer = await _answer(step, source, into)
+                    answer = await (_get(step, source) if isinstance(step, Get) else _put(step, into))
                 except StoreError as raised:
                     error = raised
             work.done(key, job)
@@ -181,12 +168,18 @@ def _next_whole(steps: Steps, answer: Any, error: StoreError | None) -> Get | Pu
     return Put(step.key, joined(step.data), step.version) if isinstance(step, Put) and step.data is not None else step
 
 
-async def _answer(step: Get | Put, source: Any, into: Any) -> Any:
-    if isinstance(step, Get):
-        as_range = hasattr(source, "reader") or step.byte_range != WHOLE  # stores that wait tell the version of what they give as a whole
-        return await translated(source.get(step.key, step.byte_range) if as_range else source.get(step.key), source, step.key)
-    data = None if step.data is None else joined(step.data)
-    if step.version != ANY and isinstance(into, ConditionalStore):
-        return await translated(into.replace(step.key, data, step.version), into, step.key)
-    await translated(into.delete(step.key) if data is None else into.set(step.key, data), into, step.key)
-    return True
+async def _get(step: Get, source: Requests) -> Value | None:
+    as_range = hasattr(source.store, "reader") or step.byte_range != WHOLE  # stores that wait tell the version of what they give as a whole
+    return await source.get(step.key, step.byte_range if as_range else None)
+
+
+async def _put(step: Put, into: Requests) -> bool:
+    store, key, data = into.store, step.key, None if step.data is None else joined(step.data)
+    if step.version != ANY and isinstance(store, ConditionalStore):  # never sent twice: the second would find what the first had put
+        done = await translated(store.replace(key, data, step.version), store, key)
+    else:
+        await into.repeated(key, lambda: store.delete(key) if data is None else store.set(key, data))
+        done = True
+    into.forget(key)
+    forget(store, key)
+    return done

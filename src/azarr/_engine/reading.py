@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from time import time
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from azarr._engine.blocking import read_blocking, workers_for
+from azarr._engine.chunk_cache import cache_of
 from azarr._engine.decoding import Reading, Target
-from azarr._engine.waiting import budget_of, read_waiting
+from azarr._engine.progress import Progress, Tell
+from azarr._engine.waiting import read_waiting
 from azarr._platform import cores
-from azarr.context import Context
+from azarr.context import Context, Event
 from azarr.dtypes import NumPyDType
 from azarr.errors import LimitExceeded, SelectionError
 from azarr.grid import RegularAxis
@@ -29,7 +32,7 @@ SHARD_JOB_BYTES = 16 << 20
 
 
 async def read(
-    target: Target, region: Region, context: Context, *, fields: Any = None, out: npt.NDArray[Any] | None = None
+    target: Target, region: Region, context: Context, *, fields: Any = None, out: npt.NDArray[Any] | None = None, progress: Tell = None
 ) -> npt.NDArray[Any]:
     """The elements of `region`: into `out`, which has its shape and data type, or into a new array.
 
@@ -42,13 +45,15 @@ async def read(
     if not region.size:
         return result
     if region.points and out is not None and not out.flags.c_contiguous:
-        out[...] = await read(target, region, context, fields=fields)
+        out[...] = await read(target, region, context, fields=fields, progress=progress)
         return out
     forward, nbytes, blocking = region.forward(), layout.read_nbytes, is_blocking(target.store)
     per_shard_job = JOB_BYTES if blocking else min(SHARD_JOB_BYTES, context.nbytes // 4)
     grid, many = layout.metadata.grid, min(64, JOB_BYTES // nbytes) or 1 if blocking else 1
-    row = 1
-    if layout.even and nbytes <= SMALL and fields is None and forward.sliced and isinstance(last := forward.axes[-1], range):
+    row, cache = 1, cache_of(context)
+    told = None if progress is None else Progress(progress, count_chunks(region, target)[1])
+    several = cache is None and layout.even and nbytes <= SMALL
+    if several and fields is None and forward.sliced and isinstance(last := forward.axes[-1], range):
         row = min(many, touched(last, grid.axes[-1]))
     work = jobs(forward, grid, layout.inner, pieces_per_job=many // row, pieces_per_shard_job=per_shard_job // nbytes or 1, row=row)
     head, room = list[Job](), context.nbytes
@@ -57,11 +62,15 @@ async def read(
         room -= 2 * len(job.pieces) * nbytes
         if room <= 0 and not blocking:  # more would wait for bytes in flight
             break
-    reading = Reading(target, itertools.chain(head, work), region.target(result), forward, fields)
+    reading = Reading(target, itertools.chain(head, work), region.target(result), forward, fields, cache, told)
+    began = time()
     if blocking:
         await read_blocking(reading, workers_for(layout, len(head)))
     else:
-        await read_waiting(reading, budget_of(context), context, len(head))
+        await read_waiting(reading, context, len(head))
+    if context.on_event is not None:
+        where, path = repr(target.store), target.prefix.removesuffix("/")
+        context.on_event(Event("read", where, path, began=began, seconds=time() - began, nbytes=result.nbytes))
     return result
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy.typing as npt
 
 from azarr._engine.decoding import together
+from azarr._engine.progress import Progress, Tell
 
 
 class Block(NamedTuple):
@@ -28,11 +29,14 @@ async def all_of(reads: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     return [task.result() for task in tasks]
 
 
-async def stream(regions: Iterator[tuple[slice, ...]], read: Read, *, ordered: bool, most: int) -> AsyncIterator[Block]:
+async def stream(
+    regions: Iterator[tuple[slice, ...]], read: Read, *, ordered: bool, most: int, progress: Tell = None, total: int = 0
+) -> AsyncIterator[Block]:
     """The blocks at `regions`, at most `most` of them read or waiting to be taken; as they come, or in order.
 
     Left early or cancelled, it ends when nothing of it is running any more.
     """
+    told = Progress(progress, total)
     running: dict[asyncio.Task[npt.NDArray[Any]], tuple[slice, ...]] = {}
     try:
         while True:
@@ -44,6 +48,7 @@ async def stream(regions: Iterator[tuple[slice, ...]], read: Read, *, ordered: b
             done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 data = task.result()
+                told.add(1)
                 yield Block(running.pop(task), data)
                 del data
     finally:

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from azarr._engine.chunk_cache import forget
 from azarr._engine.decoding import Target, together
 from azarr._engine.documents import ATTEMPTS, conflict, translated
 from azarr._engine.objects import Get, Put, Steps, Work, perform, version_of
+from azarr._engine.progress import Progress, Tell
 from azarr._engine.turns import Box, place_of, turn
 from azarr._platform import offload
 from azarr.codecs import Pipeline
@@ -39,8 +41,9 @@ OUTCOMES = {"done": DONE, "failed": BEGUN, "unknown": SENT}
 
 
 async def write(
-    target: Target, region: Region, values: npt.NDArray[Any], context: Context, *, fields: Any = None, empty: bool = False
-) -> None:
+    target: Target, region: Region, values: npt.NDArray[Any], context: Context, *, fields: Any = None, empty: bool = False,
+    progress: Tell = None,
+) -> None:  # fmt: skip
     """Store `values`, which have the region's shape, as the elements of `region`; with `empty`, chunks of nothing but the fill value too.
 
     Errors: `WriteConflict`, `StoreError`; `PartialWrite` where chunks were stored before one failed. When it raises, nothing of it is
@@ -49,7 +52,7 @@ async def write(
     if not region.size:
         return
     store, box = target.store, box_of(region, target.layout.metadata.grid)
-    writing = Writing(target, region, values, fields, empty, math.prod(last + 1 - first for first, last in box))
+    writing = Writing(target, region, values, fields, empty, math.prod(last + 1 - first for first, last in box), progress)
     try:
         async with turn(place_of(store, target.prefix), box):
             helper = writing.help if writing.helps else None
@@ -78,6 +81,7 @@ async def delete_objects(store: WritableStore, keys: Iterator[str], context: Con
     async def loop() -> None:
         for key in keys:
             await translated(store.delete(key), store, key)
+            forget(store, key)
 
     async with together() as group:
         for _ in range(context.requests):
@@ -90,12 +94,15 @@ def _delete(store: BlockingWritable, keys: Iterator[str], stop: threading.Event)
             if stop.is_set():
                 return
             writer.put(key, None)
+            forget(store, key)
 
 
 class Writing(Work[Job]):
     """One write: the jobs that are left, and how those that were begun stand."""
 
-    def __init__(self, target: Target, region: Region, values: npt.NDArray[Any], fields: Any, empty: bool, size: int) -> None:
+    def __init__(
+        self, target: Target, region: Region, values: npt.NDArray[Any], fields: Any, empty: bool, size: int, progress: Tell = None
+    ) -> None:
         layout = target.layout
         work = jobs(region.forward(), layout.metadata.grid, layout.inner, pieces_per_job=1, pieces_per_shard_job=1 << 62)
         if region.points and layout.inner is not None:
@@ -104,6 +111,7 @@ class Writing(Work[Job]):
         # Without index arrays and fields, what replaces a whole chunk is one slice of the values.
         self._simple = fields is None and region.sliced and layout.metadata.dtype.fixed
         self.states: dict[str, str] = {}
+        self.progress = Progress(progress, size)
         self._shared: _Early | None = None
         self._told = threading.Event()
         super().__init__(((target.key(_coords(job)), job) for job in work), size)
@@ -136,6 +144,7 @@ class Writing(Work[Job]):
 
     def done(self, key: str, job: Job) -> None:
         self.states[key] = DONE
+        self.progress.add(1)
 
     def nbytes(self, job: Job) -> int:
         return 2 * self.target.layout.pipeline(_coords(job)).chunk.nbytes

@@ -1,4 +1,4 @@
-"""CPython: threads do what would block the event loop, aiohttp does HTTP."""
+"""CPython: threads do what would block the event loop."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping
-from importlib import import_module
+from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any, NamedTuple, TypeVar
-
-from azarr.errors import MissingPackage, TransportError
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 Call = Callable[[], Any]
@@ -131,63 +128,3 @@ async def offload(call: Callable[[], T], *, stop: Callable[[], None] | None = No
             with contextlib.suppress(asyncio.CancelledError):
                 await job.ended
         raise
-
-
-class Response(NamedTuple):
-    """An answer over HTTP, its body whole and as it came. Names of headers are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-async def fetch(url: str, *, headers: Mapping[str, str]) -> Response:
-    """GET `url`, which is quoted already. Any status is an answer; no answer, or a body shorter than announced, is a `TransportError`."""
-    session = await _session()
-    aiohttp, yarl = _aiohttp(), import_module("yarl")
-    try:
-        async with session.get(yarl.URL(url, encoded=True), headers={"Accept-Encoding": "identity", **headers}) as answer:
-            body = await answer.read()
-            return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, body)
-    except (aiohttp.ClientError, OSError) as error:
-        # Errors of aiohttp show whole URLs, and so would a traceback that went on to them.
-        raise TransportError(f"no complete answer ({type(error).__name__}: {error})") from None
-
-
-_sessions: dict[asyncio.AbstractEventLoop, AsyncGenerator[Any, None]] = {}
-"""One client per loop, so that all stores share its connections. Its generator is what the loop closes when it shuts down."""
-
-
-async def _session() -> Any:
-    loop = asyncio.get_running_loop()
-    if loop not in _sessions:
-        await offload(_aiohttp)  # importing it takes a tenth of a second
-    keeper = _sessions.get(loop)
-    if keeper is None:
-        for closed in [other for other in _sessions if other.is_closed()]:
-            del _sessions[closed]
-        keeper = _sessions[loop] = _keep_session(loop)
-        return await anext(keeper)
-    return await keeper.asend(None)
-
-
-async def _keep_session(loop: asyncio.AbstractEventLoop) -> AsyncGenerator[Any, None]:
-    aiohttp = _aiohttp()
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60),
-        auto_decompress=False,
-    )
-    try:
-        while True:
-            yield session
-    finally:
-        _sessions.pop(loop, None)
-        await session.close()
-
-
-def _aiohttp() -> Any:
-    try:
-        return import_module("aiohttp")
-    except ImportError as error:
-        raise MissingPackage("reading over HTTP", "aiohttp", "pip install aiohttp") from error

@@ -13,19 +13,21 @@ from azarr.metadata import CodecSpec
 FILTERS = ("delta", "fixedscaleoffset", "quantize", "packbits", "astype", "bitround")
 CHECKS = ("shuffle", "fletcher32", "crc32", "crc32c", "adler32", "jenkins_lookup3", "base64", "lz4")
 CLASSES = {
-    "bytes.Bytes": ("bytes", "endian"),
-    "transpose.Transpose": ("transpose",),
-    "scale_offset.ScaleOffset": ("scale_offset",),
-    "vlen.VLen": ("vlen-utf8", "vlen-bytes"),
-    "sharding.Sharding": ("sharding_indexed",),
-    "streams.Stream": ("gzip", "numcodecs.gzip", "numcodecs.zlib", "numcodecs.bz2"),
-    "streams.Lzma": ("numcodecs.lzma",),
-    "streams.Zstd": ("zstd", "numcodecs.zstd"),
-    "blosc.Blosc": ("blosc", "numcodecs.blosc"),
-    "crc32c.Crc32c": ("crc32c",),
-    "foreign.ForeignFilter": ("bitround", *(f"numcodecs.{name}" for name in FILTERS)),
-    "foreign.ForeignSerializer": tuple(f"numcodecs.{name}" for name in ("vlen-array", "json2", "msgpack2", "categorize", "zfpy", "pcodec")),
-    "foreign.ForeignBytes": (
+    "codecs.bytes.Bytes": ("bytes", "endian"),
+    "codecs.transpose.Transpose": ("transpose",),
+    "codecs.scale_offset.ScaleOffset": ("scale_offset",),
+    "codecs.vlen.VLen": ("vlen-utf8", "vlen-bytes"),
+    "codecs.sharding.Sharding": ("sharding_indexed",),
+    "codecs.streams.Stream": ("gzip", "numcodecs.gzip", "numcodecs.zlib", "numcodecs.bz2"),
+    "codecs.streams.Lzma": ("numcodecs.lzma",),
+    "codecs.streams.Zstd": ("zstd", "numcodecs.zstd"),
+    "codecs.blosc.Blosc": ("blosc", "numcodecs.blosc"),
+    "codecs.crc32c.Crc32c": ("crc32c",),
+    "integrations.numcodecs.ForeignFilter": ("bitround", *(f"numcodecs.{name}" for name in FILTERS)),
+    "integrations.numcodecs.ForeignSerializer": tuple(
+        f"numcodecs.{name}" for name in ("vlen-array", "json2", "msgpack2", "categorize", "zfpy", "pcodec")
+    ),
+    "integrations.numcodecs.ForeignBytes": (
         *(f"numcodecs.{name}" for name in CHECKS),
         *(f"v2:{name}" for name in (*FILTERS, *CHECKS, "categorize", "zfpy", "pcodec")),
     ),
@@ -39,8 +41,8 @@ def build(spec: CodecSpec) -> Any:
     """The codec that `spec` names. Errors: `UnknownCodec`; `MetadataError` for a configuration that it does not take."""
     if spec.name not in CODECS:
         raise UnknownCodec("azarr does not know this codec", field="codecs", value=spec.name.removeprefix("v2:"))
-    module, _, name = CODECS[spec.name].partition(".")
-    return getattr(import_module(f"azarr.codecs.{module}"), name)(spec.name, spec.configuration)
+    module, _, name = CODECS[spec.name].rpartition(".")
+    return getattr(import_module(f"azarr.{module}"), name)(spec.name, spec.configuration)
 
 
 def load(module: str, codec: str, install: str) -> ModuleType:

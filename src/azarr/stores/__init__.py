@@ -5,9 +5,21 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
+from azarr.context import Context
 from azarr.errors import redact
-from azarr.stores.base import BlockingStore, ByteRange, Cleaning, ConditionalStore, Holding, Listing, Store, Value, WritableStore
-from azarr.stores.counting import CountingStore
+from azarr.stores.base import (
+    BlockingStore,
+    ByteRange,
+    Caching,
+    Cleaning,
+    ConditionalStore,
+    Holding,
+    Listing,
+    PinningStore,
+    Store,
+    Value,
+    WritableStore,
+)
 from azarr.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -17,14 +29,15 @@ if TYPE_CHECKING:
 __all__ = [
     "BlockingStore",
     "ByteRange",
+    "Caching",
     "Cleaning",
     "ConditionalStore",
-    "CountingStore",
     "HTTPStore",
     "Holding",
     "Listing",
     "LocalStore",
     "MemoryStore",
+    "PinningStore",
     "Store",
     "Value",
     "WritableStore",
@@ -42,7 +55,7 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(LAZY[name]), name)
 
 
-def store_from(source: Any) -> Store:
+def store_from(source: Any, context: Context | None = None) -> Store:
     """The store that `source` means: a URL, a path of a folder, a mapping of keys to bytes, or a store."""
     if isinstance(source, Mapping):
         return MemoryStore(cast("Mapping[str, bytes]", source))
@@ -52,7 +65,7 @@ def store_from(source: Any) -> Store:
         name = SCHEMES.get(scheme) if separator and isinstance(source, str) else "LocalStore"
         if name is None:
             raise ValueError(f"{redact(place)!r}: no store for the scheme {scheme!r}; pass a store object")
-        return __getattr__(name)(place)
+        return __getattr__(name)(place, **({"context": context} if name == "HTTPStore" else {}))
     if callable(getattr(source, "get", None)):
         return source
     raise TypeError(f"a store is a URL, a path, a mapping, or an object with an async get, not {type(source).__name__}")

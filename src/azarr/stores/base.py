@@ -26,11 +26,49 @@ class Value(NamedTuple):
     size: int | None = None
 
 
+class Kept(Value):
+    """The same, for which nobody had to be asked."""
+
+
+UNCHANGED = Value(b"", "unchanged")
+"""The answer that an object is still of the version that is at hand."""
+UNKNOWN = Value(b"", "unknown")
+"""The answer of a cache that it would have to ask."""
+
+
 class Store(Protocol):
     """All that reading needs."""
 
     def get(self, key: str, byte_range: ByteRange | None = None) -> Awaitable[Value | None]:
         """The object under `key`, or the part of it in `byte_range`; None if it does not exist. Errors: `StoreError`."""
+        ...
+
+
+@runtime_checkable
+class PinningStore(Store, Protocol):
+    """A store that can be asked for one version of an object, and nothing else."""
+
+    def get_if(
+        self, key: str, byte_range: ByteRange | None = None, *, match: str | None = None, unless: str | None = None
+    ) -> Awaitable[Value | None]:
+        """As `get`: of the version `match`, or `ObjectChanged`; the value `UNCHANGED` if the object is still of the version `unless`."""
+        ...
+
+
+@runtime_checkable
+class Caching(Store, Protocol):
+    """A store that keeps what it was asked for."""
+
+    def held(self, key: str, byte_range: ByteRange | None, version: str | None) -> Value | None:
+        """What `get_if` would give, if that is at hand in memory; else `UNKNOWN`."""
+        ...
+
+    def opened(self) -> None:
+        """A node is being opened: what is older may have to be asked for again."""
+        ...
+
+    def forget(self, key: str) -> None:
+        """Drop what is held of the object."""
         ...
 
 

@@ -1,83 +1,227 @@
-"""HTTP(S). Whole and range reads; 404 and 410 are "missing", everything else that is not the bytes asked for raises."""
+"""HTTP(S). Whole and range reads; 404 is "missing", everything else that is not the bytes asked for raises. Each read is one try."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from urllib.parse import quote, urlsplit, urlunsplit
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Mapping
+from email.utils import parsedate_to_datetime
+from functools import partial
+from importlib import import_module
+from time import time
+from typing import Any
+from urllib.parse import SplitResult, quote, urljoin, urlsplit, urlunsplit
 
-from azarr._platform import Response, fetch
-from azarr.errors import TransportError, redact
-from azarr.stores.base import ByteRange, Value, check_key
+from azarr.context import DEFAULT_CONTEXT, Context
+from azarr.errors import ObjectChanged, RangeNotHonoured, TransportError, TruncatedBody, redact
+from azarr.stores.base import UNCHANGED, ByteRange, Value, check_key
 from azarr.stores.memory import sliced
 
 __all__ = ["HTTPStore"]
 
 QUOTED = "%/?:@!$&'()*+,;=[]"
-MISSING, NOTHING_THERE = (404, 410), 416
+TRANSIENT = {408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524}
+"""Statuses after which the same request may be answered."""
+NO_SUFFIX = {400, 405, 416, 501}
+"""What servers answer to the last n bytes when they know ranges from the start only."""
+REDIRECTS, MOST_REDIRECTS = {301, 302, 303, 307, 308}, 10
+EXCESS, FREE = 16, 1 << 20
+"""A server that ignores ranges may send so many times what was asked for, and so many bytes in any case, before it is refused."""
+Fetch = Callable[..., Awaitable[Any]]
 
 
 class HTTPStore:
-    """Objects below `url`. A query of the URL (a signature, a token) is sent with each request, as are `headers`."""
+    """Objects below `url`. A query of it (a signature, a token) is sent with each request, as are `headers` and `auth` (user, password).
 
-    def __init__(self, url: str, *, headers: Mapping[str, str] | None = None) -> None:
+    `missing` are the statuses that mean that there is no such object. `fetch` replaces the client: `await fetch(url, headers=...)` gives
+    something with `status`, `headers` (names in lower case) and `body`. Redirects to another host get neither headers nor `auth`. `context`
+    has the timeout and keeps the connections. Secrets are not pickled, unless with `pickle_secrets`.
+    """
+
+    def __init__(
+        self, url: str, *, headers: Mapping[str, str] | None = None, auth: tuple[str, str] | None = None, missing: tuple[int, ...] = (404,),
+        fetch: Fetch | None = None, context: Context | None = None, pickle_secrets: bool = False,
+    ) -> None:  # fmt: skip
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"not a URL of HTTP: {redact(url)!r}")
-        self.url, self.headers = url, dict(headers or {})
+        self.url, self.headers, self.auth, self.missing = url, dict(headers or {}), auth, tuple(missing)
+        self.fetch, self.context, self.pickle_secrets = fetch, context or DEFAULT_CONTEXT, pickle_secrets
+        self._fetch: Fetch = fetch or partial(import_module("azarr.transport").fetch, context=self.context)
+        if auth is None and parts.username is not None:
+            auth = (parts.username, parts.password or "")
+        self._sent = dict(self.headers)
+        if auth is not None:
+            self._sent["Authorization"] = f"Basic {b64encode(':'.join(auth).encode()).decode()}"
         # What is quoted stays as it is: signatures are made over it.
         path, query = quote(parts.path.rstrip("/"), safe=QUOTED), quote(parts.query, safe=QUOTED)
-        netloc = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode()
-        self._parts = parts._replace(netloc=netloc, path=path, query=query, fragment="")
+        self._parts = parts._replace(netloc=_host(parts), path=path, query=query, fragment="")
+        self.ranges = True
+        """Whether the server serves ranges, as far as is known; if not, objects are better asked for as a whole."""
+        self.suffixes = True
+        """Whether it serves the last n bytes, as far as is known."""
 
     def __repr__(self) -> str:
         return f"HTTPStore({redact(self.url)!r})"
 
+    def _same(self) -> tuple[Any, ...]:
+        return self.url, tuple(self.headers.items()), self.auth, self.missing, self.fetch, id(self.context)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HTTPStore) and self._same() == other._same()
+
+    def __hash__(self) -> int:
+        return hash(self._same())
+
+    def __reduce__(self) -> Any:
+        options: dict[str, Any] = {"missing": self.missing, "context": self.context, "fetch": self.fetch}
+        if self.pickle_secrets:
+            return partial(HTTPStore, **options, headers=self.headers, auth=self.auth, pickle_secrets=True), (self.url,)
+        parts = urlsplit(self.url)
+        return partial(HTTPStore, **options), (urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="")),)
+
     async def get(self, key: str, byte_range: ByteRange | None = None) -> Value | None:
-        headers = dict(self.headers)
-        if byte_range is not None:
-            start, stop = byte_range
-            if stop == start:
-                return Value(b"")
-            headers["Range"] = f"bytes={start}" if start < 0 else f"bytes={start}-" if stop is None else f"bytes={start}-{stop - 1}"
-        answer = await fetch(self._url(check_key(key)), headers=headers)
-        if answer.status in MISSING:
-            return None
-        if answer.status == NOTHING_THERE and (empty := re.fullmatch(r"bytes \*/(\d+)", answer.headers.get("content-range", ""))):
-            size = int(empty[1])
-            if byte_range is not None and (not size or byte_range[0] >= size):
-                return Value(b"", answer.headers.get("etag"), size)
-        if answer.status not in (200, 206) or (answer.status == 206 and byte_range is None):
-            raise TransportError(f"the server answered {answer.status}", status=answer.status)
-        if (encoding := answer.headers.get("content-encoding", "identity")) != "identity":
-            raise TransportError(f"the server sent the object with Content-Encoding {encoding}, though identity was asked for")
-        announced = answer.headers.get("content-length")
-        if announced is not None and announced != str(len(answer.body)):
-            raise TransportError(f"the body has {len(answer.body):,} bytes where {announced} were announced")
-        version = answer.headers.get("etag")
+        return await self.get_if(key, byte_range)
+
+    async def get_if(
+        self, key: str, byte_range: ByteRange | None = None, *, match: str | None = None, unless: str | None = None
+    ) -> Value | None:
+        """As `get`: of the version `match`, or `ObjectChanged`; `UNCHANGED` if it is of the version `unless`."""
+        url = urlunsplit(self._parts._replace(path=f"{self._parts.path}/{quote(check_key(key))}"))
+        conditions = {"If-Match": match} if match and match.startswith('"') else {}  # weak tags match nothing
+        if unless and unless.startswith(('"', "W/")):
+            conditions["If-None-Match"] = unless
         if byte_range is None:
-            return Value(answer.body, version, len(answer.body))
-        if answer.status == 200:  # some servers answer a range with everything, so slice it
-            return Value(sliced(answer.body, byte_range), version, len(answer.body))
-        return Value(answer.body, version, _checked_range(answer, byte_range))
+            value = self._whole(await self._send(url, conditions), conditions)
+        elif byte_range[0] == byte_range[1]:
+            return Value(b"")
+        elif byte_range[0] >= 0 or byte_range[1] is not None:
+            value = await self._part(url, byte_range, conditions)
+        else:
+            value = await self._last(url, byte_range, conditions)
+        if value is not None and match is not None and value.version != match:
+            raise ObjectChanged("the object was replaced while it was being read; read again")
+        return value
 
-    def _url(self, key: str) -> str:
-        return urlunsplit(self._parts._replace(path=f"{self._parts.path}/{quote(key)}"))
+    async def _part(self, url: str, byte_range: ByteRange, conditions: Mapping[str, str]) -> Value | None:
+        start, stop = byte_range
+        asked = f"{start}" if start < 0 else f"{start}-" if stop is None else f"{start}-{stop - 1}"
+        length = None if stop is None and start >= 0 else -start if stop is None else stop - start
+        most = None if length is None else max(FREE, EXCESS * length)
+        answer = await self._send(url, {"Range": f"bytes={asked}", **conditions}, most)
+        if answer.status == 416 and (empty := re.fullmatch(r"bytes \*/(\d+)", answer.headers.get("content-range", ""))):
+            size = int(empty[1])
+            if not size or start >= size:
+                return Value(b"", _version(answer.headers, size), size)
+        if answer.status == 206:
+            _check_body(answer, most)
+            size = _checked_range(answer, byte_range)
+            return Value(answer.body, _version(answer.headers, size), size)
+        self.ranges &= answer.status != 200
+        value = self._whole(answer, conditions, most)
+        if value is None or value is UNCHANGED:
+            return value
+        # Some servers answer a range with everything, so slice it.
+        if not {"content-length", "transfer-encoding"} & set(answer.headers):
+            raise RangeNotHonoured("the server answered a range with everything, and did not say how much that is")
+        return Value(sliced(value.data, byte_range), value.version, value.size)
+
+    async def _last(self, url: str, byte_range: ByteRange, conditions: Mapping[str, str]) -> Value | None:
+        """The last bytes; by their place, once the size is known, from servers that do not know how to count from the end."""
+        if self.suffixes:
+            try:
+                return await self._part(url, byte_range, conditions)
+            except TransportError as error:
+                if not self.ranges or (error.status not in NO_SUFFIX and not isinstance(error, RangeNotHonoured)):
+                    raise
+        first = await self._part(url, (0, 1), conditions)
+        if first is None or first is UNCHANGED or first.size == 0:
+            return first
+        if first.size is None:
+            raise RangeNotHonoured("the server serves no last bytes of objects, and does not tell their sizes")
+        pinned = {"If-Match": first.version} if first.version and first.version.startswith('"') else conditions
+        value = await self._part(url, (max(first.size + byte_range[0], 0), first.size), pinned)
+        if value is None or value.version != first.version:
+            raise ObjectChanged("the object was replaced while it was being read; read again")
+        self.suffixes = False
+        return value
+
+    async def _send(self, url: str, conditions: Mapping[str, str], most: int | None = None) -> Any:
+        """The answer, from wherever the server sends us."""
+        headers, limit = self._sent, {} if self.fetch or most is None else {"most": most}
+        for _ in range(MOST_REDIRECTS + 1):
+            answer = await self._fetch(url, headers={**headers, **conditions}, **limit)
+            if answer.status not in REDIRECTS or not (place := answer.headers.get("location")):
+                return answer
+            before, after = urlsplit(url), urlsplit(urljoin(url, quote(place, safe=QUOTED + "#")))
+            if after.scheme not in ("http", "https") or not after.hostname or (before.scheme == "https" and after.scheme == "http"):
+                raise TransportError(f"the server redirects to {redact(place)!r}, which is not followed", status=answer.status)
+            if (before.scheme, _host(before)) != (after.scheme, _host(after)):
+                headers = {}
+            url = urlunsplit(after._replace(netloc=_host(after), fragment=""))
+        raise TransportError(f"the server redirects more than {MOST_REDIRECTS} times")
+
+    def _whole(self, answer: Any, conditions: Mapping[str, str], most: int | None = None) -> Value | None:
+        if answer.status in self.missing:
+            return None
+        if answer.status == 304 and "If-None-Match" in conditions:
+            return UNCHANGED
+        if answer.status == 412 and "If-Match" in conditions:
+            raise ObjectChanged("the object was replaced while it was being read; read again", status=412)
+        if answer.status != 200:
+            facts: dict[str, Any] = {"transient": answer.status in TRANSIENT, "retry_after": _wait(answer)}
+            raise TransportError(f"the server answered {answer.status}", status=answer.status, **facts)
+        _check_body(answer, most)
+        return Value(answer.body, _version(answer.headers, len(answer.body)), len(answer.body))
 
 
-def _checked_range(answer: Response, byte_range: ByteRange) -> int | None:
+def _host(parts: SplitResult) -> str:
+    """Host and port, without user and password."""
+    netloc = parts.netloc.rpartition("@")[2]
+    return netloc if netloc.isascii() else netloc.encode("idna").decode()
+
+
+def _version(headers: Mapping[str, str], size: int | None) -> str | None:
+    """The tag of the object; else when it was changed, and its size."""
+    modified = headers.get("last-modified")
+    return headers.get("etag") or (f"{modified}/{size}" if modified else None)
+
+
+def _wait(answer: Any) -> float | None:
+    """Seconds after which the server wants to be asked again."""
+    stated = answer.headers.get("retry-after", "").strip()
+    if stated.isascii() and stated.isdigit():
+        return float(stated)
+    try:
+        return max(0.0, parsedate_to_datetime(stated).timestamp() - time()) if stated else None
+    except ValueError:
+        return None
+
+
+def _check_body(answer: Any, most: int | None) -> None:
+    if answer.body is None or (most is not None and len(answer.body) > most):
+        raise RangeNotHonoured(f"the server answered a range with more than {most:,} bytes: it serves no ranges", status=answer.status)
+    if (encoding := answer.headers.get("content-encoding", "identity")) != "identity":
+        raise TransportError(f"the server sent the object with Content-Encoding {encoding}, though identity was asked for")
+    announced = answer.headers.get("content-length")
+    if announced is not None and announced != str(len(answer.body)):
+        raise TruncatedBody(f"the body has {len(answer.body):,} bytes where {announced} were announced", transient=True)
+
+
+def _checked_range(answer: Any, byte_range: ByteRange) -> int | None:
     """The size of the whole object. Servers were seen to send another range than the one they were asked for."""
     stated = answer.headers.get("content-range", "")
     found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", stated)
     if not found:
-        raise TransportError(f"the server answered a range with Content-Range {stated!r}")
+        raise RangeNotHonoured(f"the server answered a range with Content-Range {stated!r}", transient=True)
     first, last = int(found[1]), int(found[2])
     size = None if found[3] == "*" else int(found[3])
     start, stop = byte_range
     if start < 0:
-        start = first if size is None else max(size + start, 0)
-        stop = last + 1 if size is None else size
+        start, stop = (-1, None) if size is None else (max(size + start, 0), size)
     right_end = stop is None or last + 1 == stop or (size is not None and last + 1 == size < stop)
     if first != start or not right_end or len(answer.body) != last + 1 - first:
-        raise TransportError(f"the server sent {stated} with {len(answer.body):,} bytes where {byte_range} was asked for")
+        raise RangeNotHonoured(
+            f"the server sent {stated} with {len(answer.body):,} bytes where {byte_range} was asked for", transient=True
+        )
     return size

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from azarr._changes import forgetting
-from azarr._engine import Get, Progress, Put, Steps, Target, Work, all_of, chunk_objects, fetch_documents, perform, place_of, read, write
+from azarr._engine import Get, Progress, Put, Steps, Target, Tell, Work, all_of, fetch_documents, perform, place_of, read, write
 from azarr._open import create, creating, delete_all, documents_of, missing_above, open  # noqa: A004  # the verb of the field
 from azarr._platform import cores
 from azarr._verbs import consolidate
@@ -34,6 +34,7 @@ from azarr.scratch import Scratch
 from azarr.selection import basic, whole
 from azarr.stores import Cleaning, Listing, Value
 from azarr.tools.conversion import Changed, alike, converted
+from azarr.tools.surveying import chunk_objects
 
 NOTE = ".azarr-copy"
 """The key, below the path, of the note that a copy is under way."""
@@ -49,7 +50,7 @@ Coords = tuple[int, ...]
 async def copy(
     source: Any, store: Any, path: str = "", *, chunks: Changed = ..., shards: Changed = ..., filters: Changed = ...,
     serializer: Changed = ..., compressors: Changed = ..., chunk_key_encoding: Changed = ..., zarr_format: int | None = None,
-    overwrite: bool = False, memory: int | str | None = None, progress: Callable[[int, int], None] | None = None,
+    overwrite: bool = False, memory: int | str | None = None, progress: Tell = None,
     context: Context | None = None,
 ) -> Array | Group:  # fmt: skip
     """Copy an array, or a group and all below it, to `path` of `store`; the copy.

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from azarr import _nodes
-from azarr._engine import Checking, Progress, all_of, chunk_objects, perform
+from azarr._engine import Progress, Tell, all_of, perform
 from azarr._open import documents_of
 from azarr.access import Access
 from azarr.array import Array
-from azarr.context import Context
+from azarr.context import DEFAULT_CONTEXT, Context
 from azarr.errors import AzarrError, LimitExceeded, MetadataError, MissingPackage, NodeNotFound, StoreError
 from azarr.grid import RESERVED, check_path
 from azarr.metadata import ArrayMetadata, GroupMetadata
 from azarr.stores import Listing, store_from
+from azarr.tools.surveying import Checking, chunk_objects
 
 Node = ArrayMetadata | GroupMetadata
 
@@ -56,14 +57,14 @@ class Report:
 
 
 async def verify(
-    store: Any, path: str = "", *, lenient: bool = False, progress: Callable[[int, int], None] | None = None, context: Context | None = None
+    store: Any, path: str = "", *, lenient: bool = False, progress: Tell = None, context: Context | None = None
 ) -> Report:
     """Read and check all that is stored of the node at `path` and those below it.
 
     One object is held at a time for each worker or request. `progress(done, total)` is called as chunks or shards are done.
     Errors: `NodeNotFound`; `TransportError` where the store cannot be reached. What is damaged is in the report, not raised.
     """
-    access, root = Access(store_from(store), context or Context(), lenient=lenient), check_path(path)
+    access, root = Access(store_from(store), context or DEFAULT_CONTEXT, lenient=lenient), check_path(path)
     listed = isinstance(access.store, Listing)
     keys = sorted([key async for key in access.store.list(root)]) if isinstance(access.store, Listing) else None
     damaged: dict[str, AzarrError] = {}

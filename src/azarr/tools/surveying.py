@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from azarr._engine.decoding import Target
 from azarr._engine.documents import ATTEMPTS, conflict
-from azarr._engine.objects import Get, Progress, Put, Steps, Work, perform, version_of
+from azarr._engine.objects import Get, Put, Steps, Work, perform, version_of
+from azarr._engine.progress import Progress
 from azarr._engine.turns import place_of, turn
 from azarr.codecs.sharding import ABSENT, ShardLayout
 from azarr.context import Context

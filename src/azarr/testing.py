@@ -1,4 +1,4 @@
-"""A store around a store, which notes what it is asked for. The number of requests is part of azarr's contract."""
+"""For tests: a store around a store that notes what it is asked for. The number of requests is part of azarr's contract."""
 
 from __future__ import annotations
 

@@ -1,0 +1,93 @@
+"""What all who use one context on one event loop may use together: requests and bytes in flight. Those who wait are served in order."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import deque
+from collections.abc import AsyncGenerator, Hashable
+from contextlib import asynccontextmanager
+from time import monotonic
+from typing import Any
+
+from azarr.context import Context
+
+
+class Slots:
+    """So many of something; `take` waits until there are enough, `give` puts back."""
+
+    __slots__ = ("_waiters", "free")
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self._waiters: deque[tuple[asyncio.Future[None], int]] = deque()
+
+    async def take(self, count: int = 1) -> None:
+        if self.free >= count and not self._waiters:
+            self.free -= count
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._waiters.append((future, count))
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():  # granted and cancelled at once: hand it on
+                self.free += count
+            self._waiters = deque(waiter for waiter in self._waiters if waiter[0] is not future)
+            self.give(0)
+            raise
+
+    def give(self, count: int = 1) -> None:
+        self.free += count
+        while self._waiters and self.free >= self._waiters[0][1]:
+            future, wanted = self._waiters.popleft()
+            if not future.done():
+                self.free -= wanted
+                future.set_result(None)
+
+
+class Budget:
+    """The budget of one context on one loop. `loading` are the requests in flight, with who else waits for the answer."""
+
+    __slots__ = ("__weakref__", "_bytes", "_changed", "_given", "context", "latency", "limit", "loading", "requests")
+
+    def __init__(self, context: Context) -> None:
+        self.context, self._bytes = context, Slots(context.nbytes)
+        self.requests, self.limit = Slots(context.requests), context.requests
+        self.loading: dict[Hashable, list[asyncio.Future[Any]]] = {}
+        self.latency: dict[Hashable, float] = {}
+        self._given, self._changed = 0, 0.0
+
+    @asynccontextmanager
+    async def memory(self, nbytes: int) -> AsyncGenerator[None]:
+        """Hold `nbytes` of the bytes in flight, at most all there are, until what was fetched is placed."""
+        nbytes = min(nbytes, self.context.nbytes)
+        await self._bytes.take(nbytes)
+        try:
+            yield
+        finally:
+            self._bytes.give(nbytes)
+
+    def overloaded(self, began: float) -> None:
+        """A server says that there are too many requests: allow half as many. What was sent before the last time says nothing new."""
+        if began >= self._changed and self.limit > 1:
+            half = self.limit // 2
+            self.requests.give(half - self.limit)
+            self.limit, self._changed, self._given = half, monotonic(), 0
+
+    def went_well(self) -> None:
+        """Allow one request more for each round of them that went well."""
+        if self.limit < self.context.requests:
+            self._given += 1
+            if self._given >= self.limit:
+                self.limit, self._given = self.limit + 1, 0
+                self.requests.give()
+
+
+_budgets: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.WeakKeyDictionary[Context, Budget]] = weakref.WeakKeyDictionary()
+
+
+def budget_of(context: Context) -> Budget:
+    """The budget that all who use `context` on the running loop share."""
+    of_loop = _budgets.setdefault(asyncio.get_running_loop(), weakref.WeakKeyDictionary())
+    return of_loop.setdefault(context, Budget(context))

@@ -1,0 +1,26 @@
+"""How far something has come, told on the event loop by whichever thread has done it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeAlias
+
+Tell: TypeAlias = "Callable[[int, int], None] | None"
+"""Called as `tell(done, total)`, on the event loop."""
+
+
+class Progress:
+    """Adds up what is done, and calls `tell(done, total)` on the loop it was made on, whichever thread adds."""
+
+    def __init__(self, tell: Tell, total: int) -> None:
+        self.total, self._tell, self._done, self._loop = total, tell, 0, asyncio.get_running_loop()
+
+    def add(self, amount: int) -> None:
+        if self._tell is not None and amount:
+            self._loop.call_soon_threadsafe(self._add, amount)
+
+    def _add(self, amount: int) -> None:
+        self._done += amount
+        if self._tell is not None:
+            self._tell(self._done, self.total)

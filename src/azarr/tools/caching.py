@@ -1,0 +1,276 @@
+"""A store around a store that keeps what it was asked for: in memory, and on disk for later processes; bounded in bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import threading
+import time
+import zlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from azarr._platform import offload
+from azarr.context import DEFAULT_CONTEXT, Context, bytes_of
+from azarr.errors import ObjectChanged, redact
+from azarr.scratch import Buffer, view
+from azarr.stores.base import UNCHANGED, UNKNOWN, ByteRange, Kept, Store, Value
+
+What = tuple[str, ByteRange | None]
+OVERHEAD = 300
+"""Bytes that an entry in memory takes beside its data."""
+
+
+class _Entry(NamedTuple):
+    """What was answered, None for "there is none"; and when that was seen to be so, in seconds since 1970, and after how many openings."""
+
+    value: Kept | None
+    checked: float
+    openings: int
+
+
+class Cached:
+    """`inner`, with what it answers kept in at most `memory` bytes, and in at most `disk_size` bytes of files in the folder `disk`.
+
+    `recheck` says when an answer is checked before it is given again: "open" after each opening of a node, True always, False never,
+    a number after so many seconds. Where the store can tell by the version that an object is the same, that moves no data. Parts of
+    an object that are of different versions are never put together. What is written through this store is forgotten at once.
+    """
+
+    def __init__(
+        self, inner: Store, *, memory: int | str = "256 MiB", disk: str | os.PathLike[str] | None = None, disk_size: int | str = "4 GiB",
+        recheck: str | bool | float = "open", context: Context | None = None,
+    ) -> None:  # fmt: skip
+        if isinstance(recheck, str) and recheck != "open":
+            raise ValueError(f'recheck is "open", True, False or a number of seconds, not {recheck!r}')
+        self.inner, self.recheck = inner, recheck
+        self.context: Context = context or getattr(inner, "context", DEFAULT_CONTEXT)
+        self.gap: int | None = getattr(inner, "gap", None)
+        self._most, self.nbytes = bytes_of(memory), 0
+        self._kept: OrderedDict[What, _Entry] = OrderedDict()
+        self._disk = None if disk is None else _Folder(Path(disk), bytes_of(disk_size), repr(inner))
+        self._openings, self._forgotten, self._lock = 0, 0, threading.Lock()
+        for name in ("list", "list_dir", "hold", "clean"):  # it can what the inner store can
+            if hasattr(inner, name):
+                setattr(self, name, getattr(inner, name))
+        for name in ("set", "delete", "replace"):
+            if hasattr(inner, name):
+                setattr(self, name, self._forgetting(getattr(inner, name)))
+
+    def __repr__(self) -> str:
+        return f"Cached({self.inner!r})"
+
+    @property
+    def ranges(self) -> bool:
+        """Whether the inner store serves ranges, as far as is known."""
+        return getattr(self.inner, "ranges", True)
+
+    def opened(self) -> None:
+        """A node is being opened."""
+        self._openings += 1
+
+    def held(self, key: str, byte_range: ByteRange | None = None, version: str | None = None) -> Value | None:
+        """What is at hand in memory and needs no check; `UNKNOWN` if it is not."""
+        entry = self._look((key, byte_range))
+        if entry is None or not self._fresh(entry):
+            return UNKNOWN
+        return entry.value if version is None or (entry.value is not None and entry.value.version == version) else UNKNOWN
+
+    async def get(self, key: str, byte_range: ByteRange | None = None) -> Value | None:
+        return await self.get_if(key, byte_range)
+
+    async def get_if(
+        self, key: str, byte_range: ByteRange | None = None, *, match: str | None = None, unless: str | None = None
+    ) -> Value | None:
+        """As `get`: of the version `match`, or `ObjectChanged`; `UNCHANGED` if it is of the version `unless`."""
+        if (found := self.held(key, byte_range, match)) is UNKNOWN:
+            found = await self._find((key, byte_range), match)
+        return UNCHANGED if found is not None and unless is not None and found.version == unless else found
+
+    async def _find(self, what: What, match: str | None) -> Value | None:
+        entry, since = self._look(what), self._forgotten
+        if entry is None and self._disk is not None and (entry := await offload(lambda: self._read(what))) is not None:
+            self._keep(what, entry, since)
+            if self._fresh(entry) and entry.value is not None and match in (None, entry.value.version):
+                return entry.value
+        before = None if entry is None else entry.value
+        unless = before.version if before is not None and match in (None, before.version) else None
+        openings, asked = self._openings, time.time()
+        try:
+            answer = await self._ask(what, match, unless)
+        except ObjectChanged:
+            self.forget(what[0])
+            raise
+        if answer is UNCHANGED and before is not None:
+            self.context.counters_of(self).requests += 1  # for what is kept, none is counted
+            self._keep(what, _Entry(before, asked, openings), since)
+            if self._disk is not None:
+                await offload(lambda: self._touch(what, asked))
+            return before
+        if answer is not None and match is not None and answer.version != match:
+            self.forget(what[0])
+            return answer
+        kept = _Entry(None if answer is None else Kept(_own(answer.data), answer.version, answer.size), asked, openings)
+        if before is not None and answer is not None and before.version != answer.version:
+            self.forget(what[0])  # other parts of it are of the old version too
+            since = self._forgotten
+        if self._keep(what, kept, since) and self._disk is not None and kept.value is not None:
+            await offload(lambda: self._write(what, kept))
+        return answer
+
+    async def _ask(self, what: What, match: str | None, unless: str | None) -> Value | None:
+        inner: Any = self.inner
+        if hasattr(inner, "get_if"):
+            return await inner.get_if(*what, match=match, unless=unless)
+        return await (inner.get(what[0]) if what[1] is None else inner.get(*what))
+
+    def _fresh(self, entry: _Entry) -> bool:
+        if isinstance(self.recheck, bool):
+            return not self.recheck
+        return entry.openings == self._openings if isinstance(self.recheck, str) else time.time() - entry.checked < self.recheck
+
+    def forget(self, key: str) -> None:
+        """Drop what is held of the object under `key`. What is on its way to be kept is dropped too."""
+        with self._lock:
+            self._forgotten += 1
+            for what in [what for what in self._kept if what[0] == key]:
+                self._drop(what)
+        if self._disk is not None:
+            self._disk.forget(key)
+
+    def _look(self, what: What) -> _Entry | None:
+        with self._lock:
+            if (entry := self._kept.get(what)) is not None:
+                self._kept.move_to_end(what)
+            return entry
+
+    def _keep(self, what: What, entry: _Entry, since: int) -> bool:
+        with self._lock:
+            if since != self._forgotten:
+                return False
+            if what in self._kept:
+                self._drop(what)
+            if _size(entry) <= self._most:
+                self._kept[what] = entry
+                self.nbytes += _size(entry)
+            while self.nbytes > self._most:
+                self._drop(next(iter(self._kept)))
+            return True
+
+    def _drop(self, what: What) -> None:
+        self.nbytes -= _size(self._kept.pop(what))
+
+    def _forgetting(self, change: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def changed(key: str, *arguments: Any) -> Any:
+            self.forget(key)
+            try:
+                return await change(key, *arguments)
+            finally:
+                self.forget(key)
+
+        return changed
+
+    def _read(self, what: What) -> _Entry | None:
+        assert self._disk is not None
+        if (found := self._disk.read(what)) is None:
+            return None
+        return _Entry(found[0], found[1], -1)
+
+    def _touch(self, what: What, checked: float) -> None:
+        assert self._disk is not None
+        self._disk.touch(what, checked)
+
+    def _write(self, what: What, entry: _Entry) -> None:
+        assert self._disk is not None
+        assert entry.value is not None
+        self._disk.write(what, entry.value, entry.checked)
+
+
+def _own(data: Buffer) -> Buffer:
+    """`data`, in memory that holds nothing else and does not change."""
+    return data if isinstance(data, bytes) else view(data).tobytes()
+
+
+def _size(entry: _Entry) -> int:
+    return OVERHEAD + (0 if entry.value is None else len(entry.value.data))
+
+
+class _Folder:
+    """A file for each answer: a line of JSON that says of what, its version, length and checksum; then the bytes.
+
+    The time of a file's change is when it was checked, that of its access when it was used. Processes may share a folder.
+    """
+
+    def __init__(self, path: Path, most: int, store: str) -> None:
+        self.path, self.most, self.store, self._nbytes = path, most, redact(store), -1
+        self._lock = threading.Lock()
+
+    def _file(self, what: What) -> Path:
+        key, byte_range = what
+        objects = hashlib.sha256(f"{self.store} {key}".encode()).hexdigest()[:32]
+        part = "whole" if byte_range is None else f"{byte_range[0]}_{'' if byte_range[1] is None else byte_range[1]}"
+        return self.path / objects / part
+
+    def read(self, what: What) -> tuple[Kept, float] | None:
+        """What is kept, if it is whole; and when it was checked."""
+        path = self._file(what)
+        try:
+            data, changed = path.read_bytes(), path.stat().st_mtime
+            os.utime(path, (time.time(), changed))
+        except OSError:
+            return None
+        line, _, body = data.partition(b"\n")
+        with suppress(ValueError, KeyError):
+            head = json.loads(line)
+            if head["key"] == what[0] and head["length"] == len(body) and head["crc32"] == zlib.crc32(body):
+                return Kept(body, head["version"], head["size"]), changed
+        path.unlink(missing_ok=True)
+        return None
+
+    def write(self, what: What, value: Value, checked: float) -> None:
+        path, data = self._file(what), view(value.data).tobytes()
+        head = {"key": what[0], "version": value.version, "size": value.size, "length": len(data), "crc32": zlib.crc32(data)}
+        staged = self.path / f"staged-{secrets.token_hex(8)}"
+        if len(data) > self.most:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            staged.write_bytes(json.dumps(head).encode() + b"\n" + data)
+            staged.replace(path)
+        finally:
+            staged.unlink(missing_ok=True)
+        self.touch(what, checked)
+        with self._lock:
+            self._nbytes += len(data)
+            if self._nbytes < len(data) or self._nbytes > self.most:
+                self._trim()
+
+    def touch(self, what: What, checked: float) -> None:
+        with suppress(OSError):
+            os.utime(self._file(what), (time.time(), checked))
+
+    def forget(self, key: str) -> None:
+        folder = self._file((key, None)).parent
+        with suppress(OSError):
+            for path in list(folder.iterdir()):
+                path.unlink(missing_ok=True)
+
+    def _trim(self) -> None:
+        """Count what there is, and delete the longest unused until a tenth is free."""
+        found = list[tuple[float, int, Path]]()
+        for path in self.path.glob("*/*"):
+            with suppress(OSError):
+                status = path.stat()
+                found.append((status.st_atime, status.st_size, path))
+        self._nbytes = sum(size for _, size, _ in found)
+        if self._nbytes > self.most:
+            for _, size, path in sorted(found):
+                path.unlink(missing_ok=True)
+                self._nbytes -= size
+                if self._nbytes <= self.most * 0.9:
+                    return

@@ -1,0 +1,117 @@
+"""HTTP in CPython: plain requests by `http1`, all else by aiohttp. One client for each event loop and context, which closes with either."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import AsyncGenerator, Mapping
+from functools import partial
+from importlib import import_module
+from typing import Any
+from urllib.parse import urlsplit
+
+from azarr._platform import offload
+from azarr.context import Context
+from azarr.errors import MissingPackage, TimedOut, TransportError, TruncatedBody
+from azarr.transport.http1 import CONNECT, Client, Response, Unusual
+
+
+async def fetch(url: str, *, headers: Mapping[str, str], context: Context, most: int | None = None) -> Response:
+    """GET `url`, which is quoted already. Any status is an answer; a body above `most` bytes is not read, and None.
+
+    No answer, or a body that is shorter than announced, is a `TransportError`.
+    """
+    clients = await _clients(context)
+    parts, headers = urlsplit(url), {"Accept-Encoding": "identity", "Accept": "*/*", "User-Agent": "azarr", **headers}
+    if (parts.scheme, parts.netloc) not in clients.plain.unusual:
+        try:
+            return await clients.plain.get(parts, headers=headers, most=most, patience=context.timeout)
+        except Unusual:
+            pass
+    return await clients.full(url, headers, most, context.timeout)
+
+
+class _Clients:
+    def __init__(self) -> None:
+        self.plain = Client()
+        self._session: Any = None
+
+    async def full(self, url: str, headers: Mapping[str, str], most: int | None, patience: float) -> Response:
+        """The same by aiohttp."""
+        if self._session is None:
+            await offload(_aiohttp)  # importing it takes a tenth of a second
+        aiohttp, yarl = _aiohttp(), import_module("yarl")
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60), auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+            )
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=patience)
+        came = 0
+        try:
+            asked = self._session.get(yarl.URL(url, encoded=True), headers=headers, allow_redirects=False, timeout=limits)
+            async with asked as answer:
+                found = {name.lower(): value for name, value in answer.headers.items()}
+                announced, pieces = found.get("content-length", "0"), list[bytes]()
+                if most is not None and int(announced) > most:
+                    return Response(answer.status, found, None)
+                async for piece in answer.content.iter_any():
+                    came += len(piece)
+                    pieces.append(piece)
+                    if most is not None and came > most:
+                        return Response(answer.status, found, None)
+                return Response(answer.status, found, b"".join(pieces))
+        except TimeoutError:
+            raise TimedOut(f"not a byte for {patience:g} seconds, after {came:,}", transient=True) from None
+        except aiohttp.ClientPayloadError as error:
+            raise TruncatedBody(f"the body ended after {came:,} bytes ({_words(error)})", transient=True) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # Errors of aiohttp show whole URLs, and so would a traceback that went on to them.
+            raise TransportError(f"no complete answer ({_words(error)})", transient=True) from None
+
+    async def close(self) -> None:
+        await self.plain.close()
+        if self._session is not None:
+            await self._session.close()
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+_kept: weakref.WeakKeyDictionary[Context, dict[asyncio.AbstractEventLoop, AsyncGenerator[_Clients, None]]] = weakref.WeakKeyDictionary()
+"""Clients are kept by a generator, as a loop closes all that are left when it shuts down."""
+
+
+async def _clients(context: Context) -> _Clients:
+    loop, of_context = asyncio.get_running_loop(), _kept.get(context)
+    if of_context is None:
+        of_context = _kept[context] = {}
+        context.closers.append(partial(_close, of_context))
+    if (keeper := of_context.get(loop)) is not None:
+        return await keeper.asend(None)
+    for closed in [other for other in of_context if other.is_closed()]:
+        del of_context[closed]
+    keeper = of_context[loop] = _keep(of_context, loop)
+    return await anext(keeper)
+
+
+async def _close(of_context: dict[Any, AsyncGenerator[_Clients, None]]) -> None:
+    if (keeper := of_context.get(asyncio.get_running_loop())) is not None:
+        await keeper.aclose()
+
+
+async def _keep(of_context: dict[Any, Any], loop: asyncio.AbstractEventLoop) -> AsyncGenerator[_Clients, None]:
+    clients = _Clients()
+    try:
+        while True:
+            yield clients
+    finally:
+        of_context.pop(loop, None)
+        await clients.close()
+
+
+def _aiohttp() -> Any:
+    try:
+        return import_module("aiohttp")
+    except ImportError as error:
+        raise MissingPackage("this server's way of HTTP", "aiohttp", "pip install aiohttp") from error
