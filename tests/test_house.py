@@ -194,7 +194,6 @@ def test_stores_exports_these_names():
     assert sorted(azarr.stores.__all__) == [
         "BlockingStore",
         "ByteRange",
-        "Caching",
         "Cleaning",
         "ConditionalStore",
         "HTTPStore",

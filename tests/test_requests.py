@@ -12,6 +12,7 @@ from azarr.errors import NodeNotFound, NotAGroup, NotAnArray
 from azarr.testing import CountingStore
 from documents import waiting
 from hierarchies import consolidated, weather
+from servers import ranged, serving, status, whole
 
 
 def asked(store: CountingStore) -> list[str]:
@@ -250,3 +251,153 @@ async def test_creating_asks_what_stands_there_and_above(zarr_format: int):
     made = ["set zarr.json", "set a/zarr.json"] if zarr_format == 3 else ["set .zgroup", "set a/.zarray"]
     looked = ["zarr.json"] if zarr_format == 3 else [".zmetadata", "a/.zmetadata"]  # for consolidated metadata, which would be stale
     assert asked(store) == ["zarr.json", ".zarray", ".zgroup", ".zattrs", "a/zarr.json", "a/.zarray", "a/.zgroup", *looked, *made, *looked]
+
+
+# The network
+
+
+class Held(CountingStore):
+    """It answers once it is told to; `come` is when it was asked so often."""
+
+    def __init__(self, inner: Any, *, until: int) -> None:
+        super().__init__(inner)
+        self.until, self.go, self.come = until, asyncio.Event(), asyncio.Event()
+
+    async def get(self, key: str, byte_range: Any = None) -> Any:
+        value = await super().get(key, byte_range)
+        if len(self.requests) == self.until:
+            self.come.set()
+        await self.go.wait()
+        return value
+
+
+async def sharded(shape: int, chunks: int) -> dict[str, bytes]:
+    """One shard of bytes, each its own position."""
+    documents: dict[str, bytes] = {}
+    made = await azarr.create_array(documents, shape=(shape,), dtype="u1", chunks=(chunks,), shards=(shape,), compressors=None)
+    await made[...].write([each % 251 for each in range(shape)])
+    return documents
+
+
+async def test_the_same_request_in_flight_is_one_for_all_who_ask():
+    store = Held(waiting(await weather(3)).inner, until=2)
+    store.go.set()
+    arrays = [await azarr.open_array(store, "rain", zarr_format=3) for _ in range(5)]
+    store.go.clear()
+    store.come.clear()
+    asked(store)
+    reads = asyncio.gather(*(array[...].read() for array in arrays for _ in range(4)))
+    await store.come.wait()
+    store.go.set()
+    assert [values.tolist() for values in await reads] == [[1, 2, 3, 4]] * 20
+    assert sorted(asked(store)) == ["rain/c/0", "rain/c/1"]
+
+
+async def test_a_hundred_reads_of_one_shard_ask_for_its_index_once():
+    store = Held(waiting(await sharded(200, 2)).inner, until=1)
+    store.go.set()
+    array = await azarr.open_array(store, zarr_format=3)
+    asked(store)
+    found = await asyncio.gather(*(array[2 * each] for each in range(100)))
+    assert [int(value) for value in found] == [2 * each for each in range(100)]
+    assert [byte_range for _, byte_range in store.requests].count((-1604, None)) == 1
+    assert len(store.requests) == 101
+
+
+async def test_parts_of_a_shard_that_stand_close_together_are_one_range():
+    store = waiting(await sharded(240, 2))
+    array = await azarr.open_array(store, zarr_format=3)
+    asked(store)
+    assert (await array[::40]).tolist() == [0, 40, 80, 120, 160, 200]
+    assert store.requests == [("c/0", (-1924, None)), ("c/0", (0, 202))]
+
+
+async def test_a_store_may_say_how_far_apart_parts_are_asked_for_together():
+    store = waiting(await sharded(240, 2))
+    store.gap = 50  # pyright: ignore[reportAttributeAccessIssue]  # stores may have it
+    array = await azarr.open_array(store, zarr_format=3)
+    asked(store)
+    assert (await array.oindex[[0, 40, 160]]).tolist() == [0, 40, 160]
+    assert sorted(store.requests[1:]) == [("c/0", (0, 42)), ("c/0", (160, 162))]
+
+
+async def test_many_selections_of_many_arrays_ask_for_each_chunk_once():
+    store = Held(waiting(await weather(3)).inner, until=2)
+    store.go.set()
+    rain, air = await azarr.open_array(store, "rain"), await azarr.open_array(store, "air/temperature")
+    store.go.clear()
+    store.come.clear()
+    asked(store)
+    reads = asyncio.ensure_future(azarr.read_many(rain[0], rain[1], air[...]))
+    await store.come.wait()
+    store.go.set()
+    assert [values.tolist() for values in await reads] == [1, 2, [[1, 2, 3], [4, 5, 6]]]
+    assert sorted(asked(store)) == ["air/temperature/c/0/0", "rain/c/0"]
+
+
+async def test_a_request_that_fails_for_a_moment_is_sent_again_and_no_other():
+    class Failing(CountingStore):
+        async def get(self, key: str, byte_range: Any = None) -> Any:
+            value = await super().get(key, byte_range)
+            if key == "rain/c/1" and [name for name, _ in self.requests].count(key) < 3:
+                raise ConnectionResetError("the cable")
+            return value
+
+    store = Failing(waiting(await weather(3)).inner)
+    context = azarr.Context(retries=azarr.Retries(first=0))
+    array = await azarr.open_array(store, "rain", zarr_format=3, context=context)
+    asked(store)
+    assert (await array[...]).tolist() == [1, 2, 3, 4]
+    assert sorted(asked(store)) == ["rain/c/0", "rain/c/1", "rain/c/1", "rain/c/1"]
+    assert context.counters.retries == 2
+
+
+async def test_what_a_cache_holds_is_not_asked_for():
+    store = waiting(await weather(3))
+    array = await azarr.open_array(azarr.Cached(store), "rain", zarr_format=3)
+    await array[...]
+    assert sorted(asked(store)) == ["rain/c/0", "rain/c/1", "rain/zarr.json"]
+    await array[...]
+    await array[3]
+    assert asked(store) == []
+
+
+async def test_decoded_chunks_that_are_kept_are_not_asked_for():
+    store = waiting(await weather(3))
+    array = await azarr.open_array(store, "rain", zarr_format=3, context=azarr.Context(cache="1 MiB"))
+    await array[:2]
+    asked(store)
+    assert (await array[...]).tolist() == [1, 2, 3, 4]
+    assert asked(store) == ["rain/c/1"]
+
+
+# A server that knows less than others
+
+
+async def test_a_server_without_ranges_is_asked_for_whole_shards():
+    async with serving(await sharded(240, 2)) as server:
+        server.misbehave["c/0"] = whole
+        array = await azarr.open_array(server.url, zarr_format=3)
+        server.requests.clear()
+        assert (await array[2:6]).tolist() == [2, 3, 4, 5]
+        assert server.requests == [("c/0", "bytes=-1924"), ("c/0", "bytes=2-5")]
+        assert (await array[10:12]).tolist() == [10, 11]
+        assert server.requests[2:] == [("c/0", None)]
+
+
+async def test_a_server_that_cannot_count_from_the_end_is_asked_for_the_size_once_more_for_each_shard():
+    async def from_the_start(request: Any, data: bytes) -> Any:
+        if request.headers.get("Range", "").startswith("bytes=-"):
+            return await status(501)(request, data)
+        return ranged(request, data)
+
+    async with serving(await sharded(240, 2)) as server:
+        server.misbehave["c/0"] = from_the_start
+        array = await azarr.open_array(server.url, zarr_format=3)
+        server.requests.clear()
+        assert (await array[2:6]).tolist() == [2, 3, 4, 5]
+        assert server.requests == [("c/0", "bytes=-1924"), ("c/0", "bytes=0-0"), ("c/0", "bytes=240-2163"), ("c/0", "bytes=2-5")]
+        again = await azarr.open_array(array.store, zarr_format=3)
+        server.requests.clear()
+        assert (await again[8:10]).tolist() == [8, 9]
+        assert server.requests == [("c/0", "bytes=0-0"), ("c/0", "bytes=240-2163"), ("c/0", "bytes=8-9")]

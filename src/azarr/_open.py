@@ -1,10 +1,10 @@
 """The verbs: open and create nodes. Opening asks for nothing until it is awaited; creating is awaited at once."""
 
 import itertools
-import unicodedata
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -21,7 +21,7 @@ from azarr.grid import RESERVED, check_path
 from azarr.group import Group, make_node
 from azarr.metadata import ArrayMetadata, GroupMetadata, array_to_json, group_to_json
 from azarr.ref import Ref
-from azarr.stores import Caching, Cleaning, ConditionalStore, Listing, WritableStore, store_from
+from azarr.stores import Cleaning, ConditionalStore, Listing, WritableStore, store_from
 from azarr.v2 import array_to_json as v2_array_to_json
 
 MODES = ("r", "r+", "a", "w", "w-")
@@ -97,8 +97,8 @@ def _ref(
     root = check_path(path)
 
     async def open_node(path: str) -> Array | Group:
-        if isinstance(access.store, Caching):
-            access.store.opened()
+        if (opened := getattr(access.store, "opened", None)) is not None:  # a cache may have to look again
+            opened()
         if mode != "r" and isinstance(access.store, Cleaning):
             await access.store.clean()
         if make is not None and mode in MODES[2:]:
@@ -188,9 +188,10 @@ async def create(access: Access, path: str, metadata: ArrayMetadata | GroupMetad
 
 async def _check_names(store: Listing, path: str) -> None:
     """Refuse a path that only means a node that is there because the store does not tell some names apart."""
+    normal: Any = import_module("unicodedata").normalize  # large, and seldom needed
     for folder, _, name in (each.rpartition("/") for each in itertools.accumulate(path.split("/"), "{}/{}".format) if each):
         names = {held.removesuffix("/") async for held in store.list_dir(folder)}
-        alike = [held for held in names if unicodedata.normalize("NFC", held).casefold() == unicodedata.normalize("NFC", name).casefold()]
+        alike = [held for held in names if normal("NFC", held).casefold() == normal("NFC", name).casefold()]
         if name not in names and alike:
             where = f"{folder or '/'} of {store!r}"
             raise CaseCollision(f"{name!r} cannot stand beside {alike[0]!r} in {where}, which does not tell these names apart")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple, Self
 
 from azarr.limits import DEFAULT_LIMITS, Limits
@@ -52,18 +52,14 @@ class Counters:
 
     requests: int = 0
     """Requests sent, repeated ones included."""
-    nbytes: int = 0
-    """Bytes that came."""
+    nbytes: int = 0  # that came
     retries: int = 0
-    """Requests that were sent again."""
-    failures: int = 0
-    """Requests that were given up."""
+    failures: int = 0  # requests that were given up
     shared: int = 0
     """Requests that were not sent, because the same was in flight."""
     cache_hits: int = 0
-    """Answers from a cache, without a request."""
     decode_seconds: float = 0.0
-    """Time that decoding took, all threads together."""
+    """Of all threads together."""
 
     def __add__(self, other: Counters) -> Counters:
         return Counters(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
@@ -140,14 +136,9 @@ class Context:
             await close()
 
     def __reduce__(self) -> Any:  # counts and connections stay where they are; so does whoever is called
-        return "DEFAULT_CONTEXT" if self is DEFAULT_CONTEXT else (_made, tuple(getattr(self, name) for name in _KEPT))
-
-
-_KEPT = ("requests", "memory", "workers", "retries", "timeout", "cache", "limits")
-
-
-def _made(*values: Any) -> Context:
-    return Context(**dict(zip(_KEPT, values, strict=True)))
+        names = ("requests", "memory", "workers", "retries", "timeout", "cache", "limits")
+        kept = partial(Context, **{name: getattr(self, name) for name in names})
+        return "DEFAULT_CONTEXT" if self is DEFAULT_CONTEXT else (kept, ())
 
 
 DEFAULT_CONTEXT = Context()

@@ -434,3 +434,17 @@ async def test_node_not_found_tells_no_secret():
         with pytest.raises(NodeNotFound) as caught:
             await azarr.open_group(secret(server.url), context=SOON)
     assert untold(told_by(caught.value))
+
+
+async def test_a_shard_that_was_replaced_since_its_index_was_read_is_read_anew_by_many_jobs():
+    values = np.arange(4096, dtype="u2")
+    objects: dict[str, bytes] = {}
+    made = await azarr.create_array(objects, shape=4096, dtype="u2", chunks=64, shards=4096, compressors=None)
+    await made[...].write(values)
+    async with serving(objects) as server:
+        array = await azarr.open_array(server.url, context=azarr.Context(memory="2 KiB"))
+        assert (await array[::100]).tolist() == values[::100].tolist()
+        await made[...].write(values[::-1])
+        server.requests.clear()
+        assert (await array[1:4095]).tolist() == values[::-1][1:4095].tolist()
+        assert len(server.requests) > 10

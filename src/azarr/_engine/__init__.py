@@ -16,24 +16,8 @@ from azarr._engine.streaming import Block, all_of, stream
 from azarr._engine.turns import place_of, turn
 from azarr._engine.writing import delete_objects, write
 
+# fmt: off
 __all__ = [
-    "Block",
-    "Get",
-    "Progress",
-    "Put",
-    "Steps",
-    "Target",
-    "Tell",
-    "Work",
-    "all_of",
-    "change_document",
-    "delete_objects",
-    "fetch_documents",
-    "perform",
-    "place_of",
-    "plan",
-    "read",
-    "stream",
-    "turn",
-    "write",
+    "Block", "Get", "Progress", "Put", "Steps", "Target", "Tell", "Work", "all_of", "change_document", "delete_objects",
+    "fetch_documents", "perform", "place_of", "plan", "read", "stream", "turn", "write",
 ]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import Hashable
 from time import monotonic
 from typing import Any
 
@@ -46,27 +45,42 @@ class Slots:
                 future.set_result(None)
 
 
+class Share:
+    """Some slots, for as long as an `async with` block lasts."""
+
+    __slots__ = ("count", "slots")
+
+    def __init__(self, slots: Slots, count: int) -> None:
+        self.slots, self.count = slots, count
+
+    async def __aenter__(self) -> None:
+        await self.slots.take(self.count)
+
+    async def __aexit__(self, *error: object) -> None:
+        self.slots.give(self.count)
+
+
 class Budget:
     """The budget of one context on one loop. `loading` are the requests in flight, with who else waits for the answer."""
 
-    __slots__ = ("__weakref__", "_bytes", "_changed", "_given", "context", "latency", "limit", "loading", "requests")
+    __slots__ = ("__weakref__", "_allowed", "_bytes", "_changed", "_decoders", "_given", "_most", "latency", "limit", "loading", "requests")
 
     def __init__(self, context: Context) -> None:
-        self.context, self._bytes = context, Slots(context.nbytes)
-        self.requests, self.limit = Slots(context.requests), context.requests
+        self._most, self._bytes = context.nbytes, Slots(context.nbytes)
+        self._decoders = Slots(context.workers or 1 << 30)
+        self.requests, self.limit, self._allowed = Slots(context.requests), context.requests, context.requests
         self.loading: dict[Hashable, list[asyncio.Future[Any]]] = {}
-        self.latency: dict[Hashable, float] = {}
+        self.latency: dict[str, float] = {}
         self._given, self._changed = 0, 0.0
 
-    @asynccontextmanager
-    async def memory(self, nbytes: int) -> AsyncGenerator[None]:
-        """Hold `nbytes` of the bytes in flight, at most all there are, until what was fetched is placed."""
-        nbytes = min(nbytes, self.context.nbytes)
-        await self._bytes.take(nbytes)
-        try:
-            yield
-        finally:
-            self._bytes.give(nbytes)
+    @property
+    def decoder(self) -> Share:
+        """One of the threads that decode, where a bound was set; else there are as many as the platform has."""
+        return Share(self._decoders, 1)
+
+    def memory(self, nbytes: int) -> Share:
+        """So much of the bytes in flight, at most all there are: until what was fetched is placed."""
+        return Share(self._bytes, min(nbytes, self._most))
 
     def overloaded(self, began: float) -> None:
         """A server says that there are too many requests: allow half as many. What was sent before the last time says nothing new."""
@@ -77,7 +91,7 @@ class Budget:
 
     def went_well(self) -> None:
         """Allow one request more for each round of them that went well."""
-        if self.limit < self.context.requests:
+        if self.limit < self._allowed:
             self._given += 1
             if self._given >= self.limit:
                 self.limit, self._given = self.limit + 1, 0

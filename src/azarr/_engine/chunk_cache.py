@@ -20,7 +20,7 @@ NOTHING = 256
 
 
 class ChunkCache:
-    """Chunks by array handle and coordinates. `writes` counts the times that something was forgotten."""
+    """Chunks by array handle, key and coordinates. `writes` counts the times that something was forgotten."""
 
     def __init__(self, most: int) -> None:
         self.most, self.nbytes, self.writes = most, 0, 0

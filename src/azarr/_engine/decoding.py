@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Hashable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy.typing as npt
 
@@ -40,6 +40,10 @@ RESTARTS = 64
 """Times that one read begins again with shards that were replaced while they were read."""
 CACHED_INDEXES = 128 << 20
 """Bytes of shard indices that one array handle keeps; the oldest go first."""
+
+
+Loading: TypeAlias = dict[Hashable, "list[asyncio.Future[Any]]"]
+"""What is under way, with who else waits for it."""
 
 
 class Held(NamedTuple):
@@ -134,19 +138,20 @@ class Reading:
         """What is left of `job` when its chunks that are in the cache have been placed."""
         if self.cache is None:
             return job
-        left = list[Piece]()
+        left, shard = list[Piece](), None if job.shard is None else self.key(job.shard)  # coordinates of inner chunks count from there
         for piece in job.pieces:
-            if (kept := self.cache.get((self.target, piece.coords))) is None:
+            if (kept := self.cache.get((self.target.indexes, shard or self.key(piece.coords), piece.coords))) is None:
                 left.append(piece)
             else:
                 self._put(piece, kept[1])
         return job if len(left) == len(job.pieces) else job._replace(pieces=left, complete=False)
 
     def _keep(self, piece: Piece, key: str, chunk: npt.NDArray[Any]) -> None:
-        if self.cache is not None and chunk.dtype != object:
+        if self.cache is not None and self.target.layout.metadata.dtype.fixed:  # of others, the bytes are not known
             chunk = chunk.copy()  # it lies in memory that is used again
             chunk.flags.writeable = False
-            self.cache.put((self.target, piece.coords), (place_of(self.target.store, key), chunk), self._since)
+            what = (self.target.indexes, key, piece.coords)  # not the target itself, whose store may keep the context alive
+            self.cache.put(what, (place_of(self.target.store, key), chunk), self._since)
 
     def pin(self, key: str, value: Value | Held | None) -> str | None:
         """The version of `value`. All parts of an object that one read takes are of one version of it, or all say that it is not there."""
@@ -162,9 +167,13 @@ class Reading:
         self._restarts += 1
         self.pinned.pop(key, None)
         self.target.indexes.drop(key)
-        if (forget := getattr(self.target.store, "forget", None)) is not None:  # what a cache holds of it is of several versions
-            forget(key)
+        self._forget(key)  # it is of several versions
         return True
+
+    def _forget(self, key: str) -> None:
+        """What a cache holds of an object is not to be given again."""
+        if (forget := getattr(self.target.store, "forget", None)) is not None:
+            forget(key)
 
     def missing(self, pieces: list[Piece]) -> None:
         """Place the fill value where `pieces` would go."""
@@ -206,6 +215,7 @@ class Reading:
 
     def damaged(self, error: CorruptData | LimitExceeded, key: str, pipeline: Pipeline, size: int) -> AzarrError:
         """`error` of decoding a chunk of `size` bytes, naming the store, the key, the codecs and what they should have given."""
+        self._forget(key)
         chunk, codecs = pipeline.chunk, ", ".join(spec.name.removeprefix("v2:") for spec in pipeline.specs)
         expected = f"{chunk.nbytes:,} bytes" if chunk.kind == "fixed" else f"{chunk.size:,} items"
         facts = f" ({size:,} bytes stored by {codecs}; {expected} expected of them)"
@@ -227,6 +237,7 @@ class Reading:
                 raise ShardIndexError(f"the index has {len(value.data):,} bytes where {layout.index_size:,} are expected")
             held = Held(value.version, layout.read_index(value.data, scratch), value.size)
         except ChecksumError as error:
+            self._forget(key)
             raise ChecksumError(f"the index of the shard: {error.reason}", store=self.where, key=key) from error.__cause__
         except StoreError as error:
             raise error.within(self.where, key) from error.__cause__

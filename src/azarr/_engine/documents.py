@@ -32,9 +32,12 @@ async def fetch_documents(store: Store, keys: Sequence[str], context: Context) -
             value = await requests.get(key)
             found[position] = None if value is None else view(value.data).tobytes()
 
-    async with together() as group:
-        for _ in range(min(len(keys), context.requests)):
-            group.create_task(loop())
+    if len(keys) == 1:
+        await loop()
+    else:
+        async with together() as group:
+            for _ in range(min(len(keys), context.requests)):
+                group.create_task(loop())
     return [found[position] for position in range(len(keys))]
 
 

@@ -175,11 +175,11 @@ async def _get(step: Get, source: Requests) -> Value | None:
 
 async def _put(step: Put, into: Requests) -> bool:
     store, key, data = into.store, step.key, None if step.data is None else joined(step.data)
-    if step.version != ANY and isinstance(store, ConditionalStore):  # never sent twice: the second would find what the first had put
-        done = await translated(store.replace(key, data, step.version), store, key)
-    else:
+    try:
+        if step.version != ANY and isinstance(store, ConditionalStore):  # never sent twice: the second would find what the first had put
+            return await translated(store.replace(key, data, step.version), store, key)
         await into.repeated(key, lambda: store.delete(key) if data is None else store.set(key, data))
-        done = True
-    into.forget(key)
-    forget(store, key)
-    return done
+        return True
+    finally:  # it may be there even if that failed
+        into.forget(key)
+        forget(store, key)

@@ -17,10 +17,12 @@ class Progress:
         self.total, self._tell, self._done, self._loop = total, tell, 0, asyncio.get_running_loop()
 
     def add(self, amount: int) -> None:
+        """From any thread."""
         if self._tell is not None and amount:
-            self._loop.call_soon_threadsafe(self._add, amount)
+            self._loop.call_soon_threadsafe(self.added, amount)
 
-    def _add(self, amount: int) -> None:
+    def added(self, amount: int) -> None:
+        """On the loop, at once."""
         self._done += amount
         if self._tell is not None:
             self._tell(self._done, self.total)

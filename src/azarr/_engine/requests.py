@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import random
+import os
 from collections.abc import Awaitable, Callable, Hashable
+from functools import partial
 from time import monotonic, time
 from typing import Any, TypeVar, cast
 
 from azarr._engine.budget import budget_of
-from azarr._engine.decoding import named
+from azarr._engine.decoding import Loading, named
 from azarr.context import Context, Event
 from azarr.errors import StoreError, TransportError
-from azarr.stores.base import UNKNOWN, ByteRange, Kept, Value
+from azarr.stores.base import UNKNOWN, ByteRange, Checked, Kept, Value
 
 T = TypeVar("T")
 OVERLOADED = (429, 503)
@@ -25,17 +26,46 @@ _AGAIN = object()
 """What those are told who waited for a request that was cancelled."""
 
 
+async def shared(loading: Loading, what: Hashable, do: Callable[[], Awaitable[T]], joined: Callable[[], None] | None = None) -> T:
+    """What `do` gives. Those who ask for `what` while it is being done wait for that, are `joined`, and have the same answer or error."""
+    while (others := loading.get(what)) is not None:
+        future = asyncio.get_running_loop().create_future()
+        others.append(future)
+        if (answer := await future) is not _AGAIN:
+            if joined is not None:
+                joined()
+            return answer
+    others = loading[what] = []
+    answer: Any = _AGAIN
+    error: Exception | None = None
+    try:
+        answer = await do()
+        return answer
+    except Exception as raised:
+        error = raised
+        raise
+    finally:
+        if loading.get(what) is others:
+            del loading[what]
+        for future in others:
+            if not future.done():
+                if error is None:
+                    future.set_result(answer)
+                else:
+                    future.set_exception(error)
+
+
 class Requests:
     """What one operation asks of `store`. A request waits for its turn among those of the context."""
 
-    __slots__ = ("_held", "_repeats", "_who", "budget", "context", "counters", "pins", "store", "where")
+    __slots__ = ("_held", "_repeats", "budget", "context", "counters", "pins", "store", "where", "who")
 
     def __init__(self, store: Any, context: Context) -> None:
         self.store, self.context, self.budget, self.where = store, context, budget_of(context), repr(store)
         self.counters, self.pins = context.counters_of(store), hasattr(store, "get_if")
         self._held = getattr(store, "held", None)
         self._repeats = 4.0 * context.retries.attempts
-        self._who: Hashable = store if isinstance(store, Hashable) else id(store)
+        self.who: Hashable = store if isinstance(store, Hashable) else id(store)
 
     @property
     def gap(self) -> int:
@@ -52,34 +82,16 @@ class Requests:
             self.counters.cache_hits += 1
             self.tell("cache hit", key, byte_range, 0.0, nbytes=0 if kept is None else len(kept.data))
             return kept
-        what, loading = (self._who, key, byte_range, version), self.budget.loading
-        while (others := loading.get(what)) is not None:
-            future = asyncio.get_running_loop().create_future()
-            others.append(future)
-            if (answer := await future) is not _AGAIN:
-                self.counters.shared += 1
-                return answer
-        others = loading[what] = list[asyncio.Future[Any]]()
-        answer, error = _AGAIN, None
-        try:
-            answer = await self.repeated(key, lambda: self._once(key, byte_range, version), byte_range)
-            return answer
-        except StoreError as raised:
-            error = raised
-            raise
-        finally:
-            if loading.get(what) is others:
-                del loading[what]
-            for future in others:
-                if not future.done():
-                    if error is None:
-                        future.set_result(answer)
-                    else:
-                        future.set_exception(error)
+        what = (self.who, key, byte_range, version)
+        send = partial(self._once, key, byte_range, version)
+        return await shared(self.budget.loading, what, partial(self.repeated, key, send, byte_range), self._joined)
+
+    def _joined(self) -> None:
+        self.counters.shared += 1
 
     def forget(self, key: str) -> None:
         """`key` is being replaced: who asks for it from here on does not share a request that was sent before."""
-        for what in [what for what in self.budget.loading if cast("tuple[Any, ...]", what)[:2] == (self._who, key)]:
+        for what in [what for what in self.budget.loading if cast("tuple[Any, ...]", what)[:2] == (self.who, key)]:
             del self.budget.loading[what]
 
     async def _once(self, key: str, byte_range: ByteRange | None, version: str | None) -> Value | None:
@@ -117,13 +129,13 @@ class Requests:
             if not again:
                 raise (error.after(attempt) if isinstance(error, TransportError) else error) from cause
             self._repeats -= 1
-            waited = min(retries.longest, retries.first * 2.0 ** (attempt - 1)) * random.random()
+            waited = min(retries.longest, retries.first * 2.0 ** (attempt - 1)) * os.urandom(1)[0] / 255
             await asyncio.sleep(waited if asked_for is None else asked_for)
 
     def _arrived(self, answer: Any, seconds: float, key: str, byte_range: ByteRange | None, attempt: int) -> None:
         if isinstance(answer, Kept):
             self.counters.cache_hits += 1
-            self.counters.requests -= 1
+            self.counters.requests -= not isinstance(answer, Checked)
             self.tell("cache hit", key, byte_range, seconds, nbytes=len(answer.data))
             return
         nbytes = len(answer.data) if isinstance(answer, Value) else 0

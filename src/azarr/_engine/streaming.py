@@ -48,7 +48,7 @@ async def stream(
             done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 data = task.result()
-                told.add(1)
+                told.added(1)
                 yield Block(running.pop(task), data)
                 del data
     finally:

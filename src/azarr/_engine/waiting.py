@@ -6,7 +6,6 @@ Small chunks are decoded on the loop, as a hop to a thread costs more than decod
 from __future__ import annotations
 
 import math
-import warnings
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,12 +14,12 @@ from operator import itemgetter
 from time import perf_counter
 
 from azarr._engine.decoding import MISSING, Held, Reading, together
-from azarr._engine.requests import Requests
+from azarr._engine.requests import Requests, shared
 from azarr._platform import offload
 from azarr.codecs import Pipeline
 from azarr.codecs.sharding import ShardLayout, merged
 from azarr.context import Context
-from azarr.errors import ObjectChanged, RangeNotHonoured, ShardIndexError, UnversionedWarning
+from azarr.errors import ObjectChanged, RangeNotHonoured, ShardIndexError
 from azarr.plan import Job, Piece
 from azarr.scratch import Buffer, Scratch, keep_scratch, spare_scratch, view
 from azarr.stores.base import Value
@@ -102,10 +101,14 @@ class _Work:
                 await self.pieces(pieces, reading.entries(layout, held, pieces, key), [(0, shard)], layout, key)
             return
         if (cached := reading.target.indexes.get(key)) is not None:
-            with suppress(ShardIndexError):  # of an older version, perhaps
+            with suppress(ShardIndexError, ObjectChanged):  # of an older version, perhaps
                 if await self.ranges(pieces, cached, layout, key, cost):
                     return
-        held = self.indexes[key] if key in self.indexes else await self.index(key, layout)
+        if key in self.indexes:
+            held = self.indexes[key]
+        else:
+            one = (self.requests.who, key, reading.target.indexes)  # all who ask this array handle at the same time, until it is written to
+            held = await shared(self.budget.loading, one, lambda: self.index(key, layout))
         reading.pin(key, held)
         if held is None or held.version is None:
             self.indexes[key] = held
@@ -113,8 +116,6 @@ class _Work:
             reading.target.indexes.drop(key)
             reading.missing(pieces)
         else:
-            if held.version is None:
-                unversioned(reading.target.store, reading.where)
             await self.ranges(pieces, held, layout, key, cost)
 
     def by_whole(self, job: Job) -> bool:
@@ -174,13 +175,10 @@ class _Work:
         await self.place(found, layout.inner, key)
 
     async def index(self, key: str, layout: ShardLayout) -> Held | None:
-        """The index of a shard; None if there is no such shard. All who ask at the same time share one request."""
+        """The index of a shard; None if there is no such shard."""
         async with self.budget.memory(layout.index_size):
             value = await self.requests.get(key, layout.index_range)
-            if value is None:
-                return None
-            held = self.reading.target.indexes.get(key)
-            return held if held is not None and held.version == value.version else await self.read_index(layout, key, value)
+            return None if value is None else await self.read_index(layout, key, value)
 
     async def read_index(self, layout: ShardLayout, key: str, value: Value) -> Held:
         """The index in `value`, decoded on the loop where that is quick and the codecs are loaded, else in a thread."""
@@ -196,7 +194,8 @@ class _Work:
                 self.reading.place(piece, data, pipeline, key, self.scratch)
             self.requests.counters.decode_seconds += perf_counter() - began
             return
-        self.requests.counters.decode_seconds += await offload(lambda: self.place_all(found, pipeline, key))
+        async with self.budget.decoder:
+            self.requests.counters.decode_seconds += await offload(lambda: self.place_all(found, pipeline, key))
         self.warm = True
 
     def place_all(self, found: list[tuple[Piece, Buffer]], pipeline: Pipeline, key: str) -> float:
@@ -214,15 +213,3 @@ class _Work:
     def cost(self, pipeline: Pipeline, count: int) -> int:
         """Bytes in flight: encoded and decoded, at most all there are."""
         return min(2 * count * pipeline.chunk.size * max(1, pipeline.chunk.dtype.itemsize), self.most)
-
-
-_told: set[str] = set()
-"""Stores of which it was said that they tell no versions."""
-
-
-def unversioned(store: object, where: str) -> None:
-    """Say once that a store does not tell versions, if it could."""
-    if hasattr(store, "get_if") and where not in _told:
-        _told.add(where)
-        told = f"{where} tells no version of its objects: one that is replaced while it is read is not noticed"
-        warnings.warn(told, UnversionedWarning, stacklevel=2)

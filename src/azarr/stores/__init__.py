@@ -10,7 +10,6 @@ from azarr.errors import redact
 from azarr.stores.base import (
     BlockingStore,
     ByteRange,
-    Caching,
     Cleaning,
     ConditionalStore,
     Holding,
@@ -26,23 +25,12 @@ if TYPE_CHECKING:
     from azarr.stores.http import HTTPStore
     from azarr.stores.local import LocalStore
 
+# fmt: off
 __all__ = [
-    "BlockingStore",
-    "ByteRange",
-    "Caching",
-    "Cleaning",
-    "ConditionalStore",
-    "HTTPStore",
-    "Holding",
-    "Listing",
-    "LocalStore",
-    "MemoryStore",
-    "PinningStore",
-    "Store",
-    "Value",
-    "WritableStore",
-    "store_from",
+    "BlockingStore", "ByteRange", "Cleaning", "ConditionalStore", "HTTPStore", "Holding", "Listing", "LocalStore", "MemoryStore",
+    "PinningStore", "Store", "Value", "WritableStore", "store_from",
 ]
+# fmt: on
 
 LAZY = {"HTTPStore": "azarr.stores.http", "LocalStore": "azarr.stores.local"}
 SCHEMES = {"http": "HTTPStore", "https": "HTTPStore", "file": "LocalStore"}

@@ -30,6 +30,10 @@ class Kept(Value):
     """The same, for which nobody had to be asked."""
 
 
+class Checked(Kept):
+    """The same, for which a request said that it is still so."""
+
+
 UNCHANGED = Value(b"", "unchanged")
 """The answer that an object is still of the version that is at hand."""
 UNKNOWN = Value(b"", "unknown")
@@ -52,23 +56,6 @@ class PinningStore(Store, Protocol):
         self, key: str, byte_range: ByteRange | None = None, *, match: str | None = None, unless: str | None = None
     ) -> Awaitable[Value | None]:
         """As `get`: of the version `match`, or `ObjectChanged`; the value `UNCHANGED` if the object is still of the version `unless`."""
-        ...
-
-
-@runtime_checkable
-class Caching(Store, Protocol):
-    """A store that keeps what it was asked for."""
-
-    def held(self, key: str, byte_range: ByteRange | None, version: str | None) -> Value | None:
-        """What `get_if` would give, if that is at hand in memory; else `UNKNOWN`."""
-        ...
-
-    def opened(self) -> None:
-        """A node is being opened: what is older may have to be asked for again."""
-        ...
-
-    def forget(self, key: str) -> None:
-        """Drop what is held of the object."""
         ...
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import warnings
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import partial
 from importlib import import_module
 from time import time
 from typing import Any
-from urllib.parse import SplitResult, quote, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
 from azarr.context import DEFAULT_CONTEXT, Context
-from azarr.errors import ObjectChanged, RangeNotHonoured, TransportError, TruncatedBody, redact
+from azarr.errors import ObjectChanged, RangeNotHonoured, TransportError, TruncatedBody, UnversionedWarning, redact
 from azarr.stores.base import UNCHANGED, ByteRange, Value, check_key
 from azarr.stores.memory import sliced
 
@@ -42,21 +45,22 @@ class HTTPStore:
         self, url: str, *, headers: Mapping[str, str] | None = None, auth: tuple[str, str] | None = None, missing: tuple[int, ...] = (404,),
         fetch: Fetch | None = None, context: Context | None = None, pickle_secrets: bool = False,
     ) -> None:  # fmt: skip
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if (parts := _place(url)) is None:
             raise ValueError(f"not a URL of HTTP: {redact(url)!r}")
         self.url, self.headers, self.auth, self.missing = url, dict(headers or {}), auth, tuple(missing)
         self.fetch, self.context, self.pickle_secrets = fetch, context or DEFAULT_CONTEXT, pickle_secrets
         self._fetch: Fetch = fetch or partial(import_module("azarr.transport").fetch, context=self.context)
-        if auth is None and parts.username is not None:
-            auth = (parts.username, parts.password or "")
+        if auth is None and (login := urlsplit(url)).username is not None:
+            auth = (unquote(login.username), unquote(login.password or ""))
         self._sent = dict(self.headers)
         if auth is not None:
             self._sent["Authorization"] = f"Basic {b64encode(':'.join(auth).encode()).decode()}"
         # What is quoted stays as it is: signatures are made over it.
         path, query = quote(parts.path.rstrip("/"), safe=QUOTED), quote(parts.query, safe=QUOTED)
-        self._parts = parts._replace(netloc=_host(parts), path=path, query=query, fragment="")
-        self.ranges = True
+        self._base, self._query = f"{parts.scheme}://{parts.netloc}{path}", f"?{query}" if query else ""
+        self._same = (url, tuple(self.headers.items()), self.auth, self.missing, fetch, id(self.context))
+        self._hash = hash(self._same)
+        self._told, self.ranges = False, True
         """Whether the server serves ranges, as far as is known; if not, objects are better asked for as a whole."""
         self.suffixes = True
         """Whether it serves the last n bytes, as far as is known."""
@@ -64,14 +68,16 @@ class HTTPStore:
     def __repr__(self) -> str:
         return f"HTTPStore({redact(self.url)!r})"
 
-    def _same(self) -> tuple[Any, ...]:
-        return self.url, tuple(self.headers.items()), self.auth, self.missing, self.fetch, id(self.context)
+    @property
+    def identity(self) -> str:
+        """The same text for stores that are sent the same, and for no others; it tells no secrets."""
+        return hashlib.sha256(repr((self.url, sorted(self._sent.items()), self.missing)).encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, HTTPStore) and self._same() == other._same()
+        return isinstance(other, HTTPStore) and self._same == other._same
 
     def __hash__(self) -> int:
-        return hash(self._same())
+        return self._hash
 
     def __reduce__(self) -> Any:
         options: dict[str, Any] = {"missing": self.missing, "context": self.context, "fetch": self.fetch}
@@ -87,7 +93,7 @@ class HTTPStore:
         self, key: str, byte_range: ByteRange | None = None, *, match: str | None = None, unless: str | None = None
     ) -> Value | None:
         """As `get`: of the version `match`, or `ObjectChanged`; `UNCHANGED` if it is of the version `unless`."""
-        url = urlunsplit(self._parts._replace(path=f"{self._parts.path}/{quote(check_key(key))}"))
+        url = f"{self._base}/{quote(check_key(key))}{self._query}"
         conditions = {"If-Match": match} if match and match.startswith('"') else {}  # weak tags match nothing
         if unless and unless.startswith(('"', "W/")):
             conditions["If-None-Match"] = unless
@@ -99,7 +105,7 @@ class HTTPStore:
             value = await self._part(url, byte_range, conditions)
         else:
             value = await self._last(url, byte_range, conditions)
-        if value is not None and match is not None and value.version != match:
+        if value is not None and value is not UNCHANGED and match is not None and value.version != match:
             raise ObjectChanged("the object was replaced while it was being read; read again")
         return value
 
@@ -116,13 +122,17 @@ class HTTPStore:
         if answer.status == 206:
             _check_body(answer, most)
             size = _checked_range(answer, byte_range)
-            return Value(answer.body, _version(answer.headers, size), size)
+            if (version := _version(answer.headers, size)) is None and not self._told:
+                self._told = True
+                told = f"{self!r} tells no versions: an object that is replaced while it is read is not noticed"
+                warnings.warn(told, UnversionedWarning, stacklevel=2)
+            return Value(answer.body, version, size)
         self.ranges &= answer.status != 200
         value = self._whole(answer, conditions, most)
         if value is None or value is UNCHANGED:
             return value
         # Some servers answer a range with everything, so slice it.
-        if not {"content-length", "transfer-encoding"} & set(answer.headers):
+        if value.size is None:
             raise RangeNotHonoured("the server answered a range with everything, and did not say how much that is")
         return Value(sliced(value.data, byte_range), value.version, value.size)
 
@@ -153,12 +163,12 @@ class HTTPStore:
             answer = await self._fetch(url, headers={**headers, **conditions}, **limit)
             if answer.status not in REDIRECTS or not (place := answer.headers.get("location")):
                 return answer
-            before, after = urlsplit(url), urlsplit(urljoin(url, quote(place, safe=QUOTED + "#")))
-            if after.scheme not in ("http", "https") or not after.hostname or (before.scheme == "https" and after.scheme == "http"):
+            before, after = urlsplit(url), _place(quote(place, safe=QUOTED + "#"), url)
+            if after is None or (before.scheme == "https" and after.scheme == "http"):
                 raise TransportError(f"the server redirects to {redact(place)!r}, which is not followed", status=answer.status)
-            if (before.scheme, _host(before)) != (after.scheme, _host(after)):
+            if before[:2] != after[:2]:
                 headers = {}
-            url = urlunsplit(after._replace(netloc=_host(after), fragment=""))
+            url = urlunsplit(after)
         raise TransportError(f"the server redirects more than {MOST_REDIRECTS} times")
 
     def _whole(self, answer: Any, conditions: Mapping[str, str], most: int | None = None) -> Value | None:
@@ -172,13 +182,19 @@ class HTTPStore:
             facts: dict[str, Any] = {"transient": answer.status in TRANSIENT, "retry_after": _wait(answer)}
             raise TransportError(f"the server answered {answer.status}", status=answer.status, **facts)
         _check_body(answer, most)
+        if not {"content-length", "transfer-encoding"} & set(answer.headers):  # it may have been cut, so it may be no version's
+            return Value(answer.body)
         return Value(answer.body, _version(answer.headers, len(answer.body)), len(answer.body))
 
 
-def _host(parts: SplitResult) -> str:
-    """Host and port, without user and password."""
-    netloc = parts.netloc.rpartition("@")[2]
-    return netloc if netloc.isascii() else netloc.encode("idna").decode()
+def _place(url: str, base: str = "") -> SplitResult | None:
+    """The parts of a URL of HTTP, without user, password and fragment; None if it is none."""
+    with suppress(ValueError):  # of its port, or its host
+        parts = urlsplit(urljoin(base, url))
+        netloc = parts.netloc.rpartition("@")[2]
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return parts._replace(netloc=netloc.encode("idna").decode(), fragment="")
+    return None
 
 
 def _version(headers: Mapping[str, str], size: int | None) -> str | None:

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from azarr._platform import offload
-from azarr.context import DEFAULT_CONTEXT, Context, bytes_of
+from azarr.context import bytes_of
 from azarr.errors import ObjectChanged, redact
 from azarr.scratch import Buffer, view
-from azarr.stores.base import UNCHANGED, UNKNOWN, ByteRange, Kept, Store, Value
+from azarr.stores.base import UNCHANGED, UNKNOWN, ByteRange, Checked, Kept, Store, Value
 
 What = tuple[str, ByteRange | None]
 OVERHEAD = 300
@@ -44,16 +44,15 @@ class Cached:
 
     def __init__(
         self, inner: Store, *, memory: int | str = "256 MiB", disk: str | os.PathLike[str] | None = None, disk_size: int | str = "4 GiB",
-        recheck: str | bool | float = "open", context: Context | None = None,
+        recheck: str | bool | float = "open",
     ) -> None:  # fmt: skip
         if isinstance(recheck, str) and recheck != "open":
             raise ValueError(f'recheck is "open", True, False or a number of seconds, not {recheck!r}')
         self.inner, self.recheck = inner, recheck
-        self.context: Context = context or getattr(inner, "context", DEFAULT_CONTEXT)
         self.gap: int | None = getattr(inner, "gap", None)
         self._most, self.nbytes = bytes_of(memory), 0
         self._kept: OrderedDict[What, _Entry] = OrderedDict()
-        self._disk = None if disk is None else _Folder(Path(disk), bytes_of(disk_size), repr(inner))
+        self._disk = None if disk is None else _Folder(Path(disk), bytes_of(disk_size), getattr(inner, "identity", repr(inner)))
         self._openings, self._forgotten, self._lock = 0, 0, threading.Lock()
         for name in ("list", "list_dir", "hold", "clean"):  # it can what the inner store can
             if hasattr(inner, name):
@@ -107,11 +106,10 @@ class Cached:
             self.forget(what[0])
             raise
         if answer is UNCHANGED and before is not None:
-            self.context.counters_of(self).requests += 1  # for what is kept, none is counted
             self._keep(what, _Entry(before, asked, openings), since)
             if self._disk is not None:
                 await offload(lambda: self._touch(what, asked))
-            return before
+            return Checked(*before)
         if answer is not None and match is not None and answer.version != match:
             self.forget(what[0])
             return answer
@@ -127,6 +125,8 @@ class Cached:
         inner: Any = self.inner
         if hasattr(inner, "get_if"):
             return await inner.get_if(*what, match=match, unless=unless)
+        if what[1] is None and hasattr(inner, "reader"):  # such stores tell the version of ranges only
+            return await inner.get(what[0], (0, None))
         return await (inner.get(what[0]) if what[1] is None else inner.get(*what))
 
     def _fresh(self, entry: _Entry) -> bool:
@@ -201,7 +201,7 @@ def _size(entry: _Entry) -> int:
 
 
 class _Folder:
-    """A file for each answer: a line of JSON that says of what, its version, length and checksum; then the bytes.
+    """A file for each answer: a line of JSON that says of what, its version, length and the checksum of all that; then the bytes.
 
     The time of a file's change is when it was checked, that of its access when it was used. Processes may share a folder.
     """
@@ -225,22 +225,22 @@ class _Folder:
         except OSError:
             return None
         line, _, body = data.partition(b"\n")
-        with suppress(ValueError, KeyError):
+        with suppress(ValueError, KeyError, TypeError):
             head = json.loads(line)
-            if head["key"] == what[0] and head["length"] == len(body) and head["crc32"] == zlib.crc32(body):
+            if head == _head(what[0], body, head["version"], head["size"]):
                 return Kept(body, head["version"], head["size"]), changed
         path.unlink(missing_ok=True)
         return None
 
     def write(self, what: What, value: Value, checked: float) -> None:
-        path, data = self._file(what), view(value.data).tobytes()
-        head = {"key": what[0], "version": value.version, "size": value.size, "length": len(data), "crc32": zlib.crc32(data)}
+        path, body = self._file(what), view(value.data).tobytes()
+        data = json.dumps(_head(what[0], body, value.version, value.size)).encode() + b"\n" + body
         staged = self.path / f"staged-{secrets.token_hex(8)}"
         if len(data) > self.most:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            staged.write_bytes(json.dumps(head).encode() + b"\n" + data)
+            staged.write_bytes(data)
             staged.replace(path)
         finally:
             staged.unlink(missing_ok=True)
@@ -274,3 +274,8 @@ class _Folder:
                 self._nbytes -= size
                 if self._nbytes <= self.most * 0.9:
                     return
+
+
+def _head(key: str, body: bytes, version: str | None, size: int | None) -> dict[str, Any]:
+    told = zlib.crc32(repr((key, version, size)).encode())
+    return {"key": key, "version": version, "size": size, "length": len(body), "crc32": zlib.crc32(body, told)}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import weakref
 from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 from importlib import import_module
 from typing import Any
-from urllib.parse import urlsplit
 
 from azarr._platform import offload
 from azarr.context import Context
-from azarr.errors import MissingPackage, TimedOut, TransportError, TruncatedBody
+from azarr.errors import MissingPackage, StoreError, TimedOut, TransportError, TruncatedBody
 from azarr.transport.http1 import CONNECT, Client, Response, Unusual
 
 
@@ -22,10 +22,14 @@ async def fetch(url: str, *, headers: Mapping[str, str], context: Context, most:
     No answer, or a body that is shorter than announced, is a `TransportError`.
     """
     clients = await _clients(context)
-    parts, headers = urlsplit(url), {"Accept-Encoding": "identity", "Accept": "*/*", "User-Agent": "azarr", **headers}
-    if (parts.scheme, parts.netloc) not in clients.plain.unusual:
+    if clients.process != os.getpid():
+        raise StoreError("the process was forked while this event loop ran; connections cannot be shared: run a loop of its own")
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    origin, headers = f"{scheme}://{host}", {"Accept-Encoding": "identity", "Accept": "*/*", "User-Agent": "azarr", **headers}
+    if slash and origin not in clients.plain.unusual:
         try:
-            return await clients.plain.get(parts, headers=headers, most=most, patience=context.timeout)
+            return await clients.plain.get(origin, f"/{path}", headers=headers, most=most, patience=context.timeout)
         except Unusual:
             pass
     return await clients.full(url, headers, most, context.timeout)
@@ -33,7 +37,7 @@ async def fetch(url: str, *, headers: Mapping[str, str], context: Context, most:
 
 class _Clients:
     def __init__(self) -> None:
-        self.plain = Client()
+        self.plain, self.process = Client(), os.getpid()
         self._session: Any = None
 
     async def full(self, url: str, headers: Mapping[str, str], most: int | None, patience: float) -> Response:
@@ -45,12 +49,14 @@ class _Clients:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60), auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
             )
-        limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=patience)
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT, patience), sock_read=patience)
         came = 0
         try:
             asked = self._session.get(yarl.URL(url, encoded=True), headers=headers, allow_redirects=False, timeout=limits)
             async with asked as answer:
                 found = {name.lower(): value for name, value in answer.headers.items()}
+                if (framing := found.get("transfer-encoding", "chunked")).lower() != "chunked":
+                    raise TransportError(f"the server sent the answer with Transfer-Encoding {framing}, which was not asked for")
                 announced, pieces = found.get("content-length", "0"), list[bytes]()
                 if most is not None and int(announced) > most:
                     return Response(answer.status, found, None)

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import re
 import socket
 import ssl
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
 
-from azarr.errors import StoreError, TimedOut, TransportError, TruncatedBody
+from azarr.errors import TimedOut, TransportError, TruncatedBody
 from azarr.scratch import Buffer
 
 HEAD = 16 << 10
@@ -25,7 +25,9 @@ HEAD = 16 << 10
 IDLE, ADDRESSES_LAST = 30.0, 60.0
 """Seconds for which a connection is kept that nobody uses, and for which an address is taken to be that of its host."""
 CONNECT, NEXT_ADDRESS = 30.0, 3.0
-"""Seconds in which a connection must stand; and in which the next address of the host is tried, where there are several."""
+"""Seconds in which a connection must stand, at most; and in which the next address of the host is tried, where there are several."""
+FIRST = re.compile(r"HTTP/1\.1 [0-9]{3}(?: |\r|$)")
+FIELD = re.compile(r"\n([^:\s]+):[ \t]*([^\r\n]*)")
 PORTS = {"http": 80, "https": 443}
 
 
@@ -45,6 +47,10 @@ class _Stale(Exception):
     """A connection that was kept had been closed by the server; nothing of the answer had come."""
 
 
+def _longer() -> TransportError:
+    return TransportError("the server sent more bytes than it had announced", transient=True)
+
+
 class _Connection(asyncio.BufferedProtocol):
     """One request at a time. It is `open` until it cannot be used again."""
 
@@ -57,33 +63,44 @@ class _Connection(asyncio.BufferedProtocol):
         self._body: memoryview | None = None
         self._answer: tuple[int, dict[str, str]] | None = None
         self._waiter: asyncio.Future[Response] | None = None
+        self._moved, self._patience = 0.0, 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     async def get(self, request: bytes, most: int | None, patience: float) -> Response:
         self._filled = self._got = 0
         self._body = self._answer = None
         self._most = -1 if most is None else most
         self._waiter = self.loop.create_future()
-        self._moved, timer = self.loop.time(), self.loop.call_later(patience, lambda: self._stalled(patience))
-        self._timer = timer
+        self._moved = self.loop.time()
+        if self._timer is None or patience < self._patience:
+            self._watch(patience)
+        self._patience = patience
         try:
             self.transport.write(request)
             return await self._waiter
         finally:
-            self._timer.cancel()
             if self._waiter.cancelled() or not self._waiter.done():
                 self.close()
             self._waiter, self.used = None, True
 
-    def _stalled(self, patience: float) -> None:
-        left = self._moved + patience - self.loop.time()
-        if left > 0:
-            self._timer = self.loop.call_later(left, lambda: self._stalled(patience))
+    def _watch(self, seconds: float) -> None:
+        """Look in so many seconds whether something has come. One timer serves all requests of a connection."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return
+        if (left := self._moved + self._patience - self.loop.time()) > 0:
+            self._watch(left)
         else:
-            self._fail(TimedOut(f"not a byte for {patience:g} seconds, after {self._came}", transient=True))
+            self._fail(TimedOut(f"not a byte for {self._patience:g} seconds, after {self._came}", transient=True))
 
     @property
     def _came(self) -> str:
-        return "no answer" if self._body is None else f"{self._got:,} of {len(self._body):,} bytes"
+        return "no answer" if self._body is None else f"{self._got:,} of {len(self._body) - 1:,} bytes"
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -115,19 +132,15 @@ class _Connection(asyncio.BufferedProtocol):
                 self._fail(TransportError("the body would be larger than there is memory"))
                 return
         if self._body is not None and self._got == len(self._body):
-            self._end(self._body)
+            self._fail(_longer())
+        elif self._body is not None and self._got == len(self._body) - 1:
+            self._end(self._body[:-1])
 
     def _begin(self, head: str, rest: memoryview) -> None:
-        first, *lines = head.split("\r\n")
-        if not first.startswith("HTTP/1.1 ") or not first[9:12].isdigit():
+        headers = {name.lower(): value.rstrip(" \t") for name, value in FIELD.findall(head)}
+        if not FIRST.match(head) or len(headers) != head.count("\n"):  # a line that is no field, or two of one name
             raise Unusual
-        status, headers = int(first[9:12]), dict[str, str]()
-        for line in lines:
-            name, colon, value = line.partition(":")
-            name = name.lower()
-            if not colon or not name or name != name.strip() or name in headers:
-                raise Unusual
-            headers[name] = value.strip(" \t")
+        status = int(head[9:12])
         length = "0" if status in (204, 304) else headers.get("content-length", "")
         if status < 200 or "transfer-encoding" in headers or not (length.isascii() and length.isdigit()):
             raise Unusual
@@ -136,12 +149,13 @@ class _Connection(asyncio.BufferedProtocol):
         if "close" in headers.get("connection", "").lower():
             self.open = False
         if len(rest) > size:
-            raise TransportError("the server sent more bytes than it had announced", transient=True)
+            raise _longer()
         if size > self._most >= 0:
             self.close()
             self._end(None)
             return
-        self._body, self._got = np.empty(size, np.uint8).data, len(rest)
+        # One byte more, so that what comes behind the body is not taken for the next answer.
+        self._body, self._got = np.empty(size + 1, np.uint8).data, len(rest)
         self._body[: len(rest)] = rest
 
     def _end(self, body: Buffer | None) -> None:
@@ -166,6 +180,9 @@ class _Connection(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         self.open = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self.transport is not None:
             self.transport.abort()
 
@@ -174,26 +191,24 @@ class Client:
     """Connections of one event loop, kept by origin. As many are open as there are requests at a time."""
 
     def __init__(self) -> None:
-        self.loop, self.process = asyncio.get_running_loop(), os.getpid()
-        self.unusual = set[tuple[str, str]]()
-        self._idle = defaultdict[tuple[str, str], list[_Connection]](list)
+        self.loop = asyncio.get_running_loop()
+        self.unusual = set[str]()
+        """Origins (scheme, host and port) whose answers are."""
+        self._idle = defaultdict[str, list[_Connection]](list)
         self._all = set[_Connection]()
         self._addresses = dict[tuple[str, int], tuple[float, list[str]]]()
         self._locks = defaultdict[tuple[str, int], asyncio.Lock](asyncio.Lock)
         self._ssl: ssl.SSLContext | None = None
 
-    async def get(self, url: SplitResult, *, headers: Mapping[str, str], most: int | None, patience: float) -> Response:
+    async def get(self, origin: str, target: str, *, headers: Mapping[str, str], most: int | None, patience: float) -> Response:
         """The answer to GET. Errors: `TransportError`, and `Unusual`."""
-        if self.process != os.getpid():
-            raise StoreError("the process was forked while this event loop ran; connections cannot be shared: run a loop of its own")
-        origin = (url.scheme, url.netloc)
-        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        lines = [f"GET {target} HTTP/1.1", f"Host: {url.netloc}", *(f"{name}: {value}" for name, value in headers.items())]
-        if any("\r" in line or "\n" in line for line in lines):
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        text = f"GET {target} HTTP/1.1\r\nHost: {origin.partition('://')[2]}\r\n{lines}\r\n"
+        if not text.count("\r") == text.count("\n") == len(headers) + 3:
             raise ValueError("a header or URL must not have line breaks")
-        request = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+        request = text.encode("latin-1")
         while True:
-            connection = self._kept(origin) or await self._connect(url)
+            connection = self._kept(origin) or await self._connect(urlsplit(origin), min(CONNECT, patience))
             try:
                 answer = await connection.get(request, most, patience)
             except _Stale:
@@ -205,14 +220,15 @@ class Client:
                 self._give_back(origin, connection)
             return answer
 
-    def _kept(self, origin: tuple[str, str]) -> _Connection | None:
+    def _kept(self, origin: str) -> _Connection | None:
         idle = self._idle[origin]
         while idle:
             if (connection := idle.pop()).open:
                 return connection
+            self._all.discard(connection)
         return None
 
-    def _give_back(self, origin: tuple[str, str], connection: _Connection) -> None:
+    def _give_back(self, origin: str, connection: _Connection) -> None:
         if not connection.open:
             connection.close()
             self._all.discard(connection)
@@ -224,7 +240,7 @@ class Client:
             self._all.discard(idle[0])
             idle.pop(0).close()
 
-    async def _connect(self, url: SplitResult) -> _Connection:
+    async def _connect(self, url: SplitResult, patience: float) -> _Connection:
         host, secure = url.hostname or "", url.scheme == "https"
         if secure and self._ssl is None:
             self._ssl = await self.loop.run_in_executor(None, ssl.create_default_context)  # reads many files
@@ -233,7 +249,7 @@ class Client:
             addresses = await self._resolve(host, port)
             for left, address in reversed(list(enumerate(reversed(addresses)))):
                 try:
-                    async with asyncio.timeout(NEXT_ADDRESS if left else CONNECT):
+                    async with asyncio.timeout(min(NEXT_ADDRESS, patience) if left else patience):
                         _, connection = await self.loop.create_connection(
                             _Connection, address, port, ssl=self._ssl if secure else None, server_hostname=host if secure else None
                         )
@@ -246,7 +262,7 @@ class Client:
                     return connection
             raise AssertionError
         except TimeoutError:
-            raise TimedOut(f"no connection within {CONNECT:g} seconds", transient=True) from None
+            raise TimedOut(f"no connection within {patience:g} seconds", transient=True) from None
         except ssl.SSLCertVerificationError as error:
             raise TransportError(f"no connection: {error.verify_message}") from None
         except OSError as error:
