@@ -8,7 +8,7 @@ comma := ,
 empty :=
 space := $(empty) $(empty)
 
-.PHONY: demo test check unit coverage interop interop-more lint types docs bench clean
+.PHONY: demo test check unit coverage interop interop-more faults-more lint types docs bench clean
 
 demo: .venv/.done ## real climate data, written as Zarr, read over HTTP, drawn as demo.png
 	.venv/bin/azarr demo
@@ -30,6 +30,9 @@ interop: .venv-peers/.done
 
 interop-more: .venv-peers/.done ## AZARR_INTEROP_ARRAYS=20000 AZARR_INTEROP_SEED=7 make interop-more
 	AZARR_INTEROP_ARRAYS=$${AZARR_INTEROP_ARRAYS:-20000} .venv-peers/bin/python -m pytest tests/interop
+
+faults-more: .venv/.done ## AZARR_FAULTED_READS=100000 AZARR_SEED=7 make faults-more
+	AZARR_FAULTED_READS=$${AZARR_FAULTED_READS:-100000} .venv/bin/python -m pytest tests/test_faults.py
 
 lint: .venv/.done
 	.venv/bin/ruff check .

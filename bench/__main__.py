@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import measure, report
-from bench.readers import LIBRARIES
+from bench.libraries import LIBRARIES
 from bench.rows import ROWS
 
 HERE = Path(__file__).parent
@@ -49,6 +49,8 @@ def main() -> int:
         result = measure.row_result(row, only, rounds=chosen.rounds, quick=chosen.quick, patience=chosen.patience)
         results[row.name] = result
         print(f"  {summary(result)}", flush=True)
+        for reason, names in report.missing(result).items():
+            print(f"  NOT MEASURED: {', '.join(names)}: {reason}", file=sys.stderr, flush=True)
         if not chosen.only:
             report.write(out, machine, results)
     if not chosen.only:

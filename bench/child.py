@@ -21,8 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from bench import data
-from bench.readers import LIBRARIES, Library, Selection
+from bench import data, server
+from bench.libraries import LIBRARIES
+from bench.readers import Library, Selection
+from bench.remote import MEMBERS
 from bench.rows import ROWS, Row
 from bench.runs import RUNS, Figures, WrongResultError, act, check, reset_peak, resident_peak, runs
 from bench.writing import WRITING
@@ -36,13 +38,14 @@ IMPORT_CODE = "import asyncio, time, numpy\nt = time.perf_counter()\nimport {mod
 
 
 async def read(library: Library, row: Row, folder: Path) -> Figures:
-    """Seconds to read the whole array; it is open before the clock starts."""
-    truth = data.truth(folder)
-    handle = await act(library, library.open(folder / row.data))
+    """Seconds to read the whole array, or the row's selection; it is open before the clock starts."""
+    truth = data.truth(folder, row.data)
+    truth = truth if row.selection is ... else np.array(truth[row.selection])
+    handle = await act(library, library.open(source(row, folder)))
     seconds: list[float] = []
     for counted in runs(seconds):
         start = perf_counter()
-        result = await act(library, library.read(handle, ...))
+        result = await act(library, library.read(handle, row.selection))
         duration = perf_counter() - start
         check(result, truth)
         del result
@@ -160,12 +163,13 @@ async def importing(library: Library, row: Row, folder: Path) -> Figures:
 
 async def members(library: Library, row: Row, folder: Path) -> Figures:
     """Milliseconds to open the group and know the name, shape and data type of every array in it."""
-    assert library.members is not None
+    find = MEMBERS[library.name] if row.served else library.members
+    assert find is not None
     expected = data.group_truth()
     seconds: list[float] = []
     for counted in runs(seconds, at_most=6 * RUNS):
         start = perf_counter()
-        found = await act(library, library.members(folder / row.data, data.GROUPS[row.data]))
+        found = await act(library, find(source(row, folder), data.GROUPS[row.data]))
         duration = perf_counter() - start
         if found != expected:
             raise WrongResultError(f"{len(found)} arrays, or not the {len(expected)} expected ones")
@@ -173,6 +177,11 @@ async def members(library: Library, row: Row, folder: Path) -> Figures:
             seconds.append(duration)
     each = [1e3 * duration for duration in seconds]
     return {"figure": min(each), "runs": each}
+
+
+def source(row: Row, folder: Path) -> Any:
+    """What a library opens: a path, or a URL of the server that this process was told of."""
+    return f"{os.environ[server.URL]}/{row.served}/{row.data}" if row.served else folder / row.data
 
 
 KINDS = {
@@ -197,8 +206,11 @@ def without_loop(measuring: Coroutine[Any, Any, Figures]) -> Figures:
 
 
 def cores_of_others(since: float) -> float:
-    """How many cores other processes (and the hypervisor) kept busy, on average, since this process started."""
-    own = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    """How many cores other processes (and the hypervisor) kept busy, on average, since this process started.
+
+    The server that this process reads from is none of the others.
+    """
+    own = server.busy_seconds() + sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return max(0.0, (busy_seconds() - BUSY_AT_START - own + OWN_AT_START) / (perf_counter() - since))
 
 
@@ -212,7 +224,7 @@ def busy_seconds() -> float:
 
 
 BUSY_AT_START = busy_seconds()
-OWN_AT_START = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+OWN_AT_START = server.busy_seconds() + sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
 
 
 def main(row_name: str, library_name: str, folder: str) -> None:

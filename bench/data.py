@@ -40,6 +40,7 @@ class Layout:
     chunks: tuple[int, ...]
     codec: dict[str, Any] | None
     shards: tuple[int, ...] | None = None
+    planes: int | None = None  # of the first axis, where it has not all
 
 
 ARRAYS = {
@@ -49,6 +50,7 @@ ARRAYS = {
     "32KiB-zstd": Layout(SMALL_CHUNKS, BLOSC_ZSTD),
     "32KiB-none": Layout(SMALL_CHUNKS, None),
     "32KiB-lz4": Layout(SMALL_CHUNKS, BLOSC_LZ4),
+    "32KiB-zstd-64MiB": Layout(SMALL_CHUNKS, BLOSC_ZSTD, planes=2),
     "sharded": Layout((1, 256, 512), BLOSC_ZSTD, shards=(1, 2048, 4096)),
 }
 GROUPS = {"group-consolidated": True, "group-plain": False}
@@ -69,9 +71,10 @@ def make(names: set[str], *, quick: bool = False) -> Path:
     return folder
 
 
-def truth(folder: Path) -> np.ndarray:
-    """The plain values of every array, mapped from disk."""
-    return np.load(folder / "truth.npy", mmap_mode="r")
+def truth(folder: Path, name: str = "") -> np.ndarray:
+    """The plain values of every array, or of the one called `name`, mapped from disk."""
+    values = np.load(folder / "truth.npy", mmap_mode="r")
+    return values[: ARRAYS[name].planes] if name in ARRAYS else values
 
 
 def warm(path: Path) -> None:
@@ -139,7 +142,7 @@ def _plane(index: int, height: int, width: int, random: np.random.Generator) -> 
 def _write_array(place: Path, folder: Path, layout: Layout) -> None:
     import zarr
 
-    values = truth(folder)
+    values = truth(folder)[: layout.planes]
     array = zarr.create_array(
         store=str(place),
         shape=values.shape,

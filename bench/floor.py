@@ -90,7 +90,7 @@ def members(path: Path, consolidated: bool) -> dict[str, tuple[tuple[int, ...], 
 def _read_all(array: Bare) -> np.ndarray:
     result = np.empty(array.shape, "<u2")
     todo = iter(array.keys.items())  # `next` on it holds the GIL: each chunk is taken once
-    places = _blocks(result, array.layout.shards or array.layout.chunks)
+    places = blocks(result, array.layout.shards or array.layout.chunks)
     fill = _fill_shards if array.layout.shards else _fill_decoded if array.layout.codec else _fill_plain
     arguments = (array.layout, array.directory, todo, places)
     threads = [threading.Thread(target=fill, args=arguments) for _ in range(array.threads - 1)]
@@ -102,7 +102,7 @@ def _read_all(array: Bare) -> np.ndarray:
     return result
 
 
-def _blocks(array: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
+def blocks(array: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
     """A view of `array` in which an index of as many integers gives the block of that place."""
     pairs = [(length // step, step) for length, step in zip(array.shape, steps, strict=True)]
     ndim = len(steps)
@@ -150,7 +150,7 @@ def _fill_shards(layout: Layout, directory: int, todo: Todo, places: np.ndarray)
         size = os.readv(file, [shard])
         os.close(file)
         index = shard[size - CHECKSUM - INDEX_ENTRY * len(inner) : size - CHECKSUM].view("<u8").reshape(-1, 2).tolist()
-        inner_places = _blocks(places[coordinates], layout.chunks)
+        inner_places = blocks(places[coordinates], layout.chunks)
         for place, (offset, nbytes) in zip(inner, index, strict=True):
             if decode(source + offset, nbytes, target, room) != room:
                 raise ValueError(f"an inner chunk of {key} does not decode to {room} bytes")

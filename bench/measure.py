@@ -4,6 +4,7 @@ Within a round every library of the row runs once (A B C, A B C, ...), so that a
 all of them. The figure of a library is the median of its rounds.
 """
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -11,14 +12,14 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from bench import data
+from bench import data, server
 from bench.child import busy_seconds
-from bench.readers import LIBRARIES
+from bench.libraries import LIBRARIES
 from bench.rows import ROWS, Row
 from bench.writers import WRITERS
 from bench.writing import WRITING
@@ -43,20 +44,36 @@ def row_result(row: Row, only: Sequence[str], *, rounds: int, quick: bool, patie
     for name in names:
         if row.kind in WRITING and not WRITERS[name].whole:
             cells[name]["in_place"] = True
+    no_server = server.missing() if row.served else ""
     for name in names:
-        if importlib.util.find_spec(LIBRARIES[name].module) is None:
-            cells[name]["missing"] = f"{LIBRARIES[name].module} is not installed"
-    for number in range(rounds):
-        for name, cell in cells.items():
-            if "missing" not in cell and "error" not in cell:
-                figures, patience = undisturbed(row.name, name, folder, patience)
-                _add(cell, figures)
-        last = ", ".join(_last(name, cell) for name, cell in cells.items())
-        print(f"  round {number + 1}: {last}", flush=True)
+        if no_server or importlib.util.find_spec(LIBRARIES[name].module) is None:
+            cells[name]["missing"] = no_server or f"{LIBRARIES[name].module} is not installed"
+    with _server(row, folder, cells) as environment:
+        for number in range(0 if no_server else rounds):
+            for name, cell in cells.items():
+                if "missing" not in cell and "error" not in cell:
+                    figures, patience = undisturbed(row.name, name, folder, patience, environment)
+                    _add(cell, figures)
+            last = ", ".join(_last(name, cell) for name, cell in cells.items())
+            print(f"  round {number + 1}: {last}", flush=True)
     for cell in cells.values():
         if cell["rounds"] and "error" not in cell:
             cell["figure"] = statistics.median(cell["rounds"])
     return {"title": row.title, "unit": row.unit, "cells": cells} | compare(cells, row.least)
+
+
+@contextlib.contextmanager
+def _server(row: Row, folder: Path, cells: Cells) -> Iterator[dict[str, str]]:
+    """What the processes of a row are to have in their environment; in `cells`, why a server that the row needs did not start."""
+    with contextlib.ExitStack() as stack:
+        environment: dict[str, str] = {}
+        if row.served and not all("missing" in cell for cell in cells.values()):
+            try:
+                environment = stack.enter_context(server.serving(folder))
+            except RuntimeError as error:
+                for cell in cells.values():
+                    cell["error"] = str(error)
+        yield environment
 
 
 def compare(cells: Cells, least: float = 0.0) -> dict[str, Any]:
@@ -85,7 +102,7 @@ def _ratio(peer: float | None, ours: float | None, least: float) -> float | None
     return None if peer is None or ours is None else max(peer, least) / max(ours, least)
 
 
-def undisturbed(row: str, library: str, folder: Path, patience: float) -> tuple[dict[str, Any], float]:
+def undisturbed(row: str, library: str, folder: Path, patience: float, environment: Mapping[str, str]) -> tuple[dict[str, Any], float]:
     """The figures of a process beside which nothing else ran, and the seconds of `patience` that are left.
 
     Waits for an idle machine and measures again what was disturbed, while there is patience; then what there is.
@@ -93,7 +110,7 @@ def undisturbed(row: str, library: str, folder: Path, patience: float) -> tuple[
     found: list[dict[str, Any]] = []
     for _ in range(ATTEMPTS):
         patience = wait_until_quiet(patience)
-        found.append(run_child(row, library, folder))
+        found.append(run_child(row, library, folder, environment))
         if "error" in found[-1]:
             return found[-1], patience
         if found[-1]["others"] <= BUSY or patience <= 0:
@@ -112,13 +129,13 @@ def wait_until_quiet(patience: float) -> float:
     return 0.0
 
 
-def run_child(row: str, library: str, folder: Path) -> dict[str, Any]:
+def run_child(row: str, library: str, folder: Path, environment: Mapping[str, str]) -> dict[str, Any]:
     """The figures of one process, or `{"error": ...}`."""
     command = [sys.executable, "-m", "bench.child", row, library, str(folder)]
     with data.scratch(folder) as place:  # deleted here too if the process is killed
-        environment = os.environ | {data.WRITES: str(place)}
+        whole = os.environ | environment | {data.WRITES: str(place)}
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, check=False, env=environment)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, check=False, env=whole)
         except subprocess.TimeoutExpired:
             return {"error": f"took longer than {TIME_LIMIT} s"}
     if done.returncode:

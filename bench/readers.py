@@ -78,7 +78,7 @@ async def _open_azarr(path: Path) -> Any:
     return await azarr.open_array(str(path))
 
 
-async def _azarr_members(path: Path, consolidated: bool) -> Members:
+async def azarr_members(path: Path, consolidated: bool) -> Members:
     import azarr
 
     group = await (azarr.open_consolidated if consolidated else azarr.open_group)(str(path))
@@ -114,7 +114,7 @@ def _zarr_async(**settings: Any) -> Callable[[Path], Any]:
     return start
 
 
-def _getitem(handle: Any, selection: Selection) -> Any:
+def getitem(handle: Any, selection: Selection) -> Any:
     return handle.getitem(selection)
 
 
@@ -204,7 +204,7 @@ def _tensorstore(*, tuned: bool, waits: bool) -> Callable[[Path], Any]:
     return start if waits else finish
 
 
-def _tensorstore_read(handle: Any, selection: Selection) -> np.ndarray:
+def tensorstore_read(handle: Any, selection: Selection) -> np.ndarray:
     return handle[selection].read().result()
 
 
@@ -226,7 +226,7 @@ _ZARRISTA = Library(
 )  # fmt: skip
 _TENSORSTORE = Library(
     "tensorstore", "tensorstore", "tensorstore", "tensorstore", _tensorstore(tuned=False, waits=False),
-    _tensorstore_read, in_turn, settings="recheck_cached_metadata=False, recheck_cached_data=False",
+    tensorstore_read, in_turn, settings="recheck_cached_metadata=False, recheck_cached_data=False",
 )  # fmt: skip
 
 
@@ -238,7 +238,7 @@ def _zarr_way(name: str, title: str, family: str, settings: dict[str, Any], *, w
         family=family,
         module="zarrs" if settings is ZARRS else "zarr",
         open=(_zarr_async if waits else _zarr)(**settings),
-        read=_getitem if waits else subscript,
+        read=getitem if waits else subscript,
         gather=gathered if waits else in_turn,
         waits=waits,
         members=_zarr_async_members if waits else _zarr_members(**settings),
@@ -253,7 +253,7 @@ def _tensorstore_way(name: str, title: str, *, tuned: bool, waits: bool) -> Libr
         name=name,
         title=title,
         open=_tensorstore(tuned=tuned, waits=waits),
-        read=_tensorstore_start if waits else _tensorstore_read,
+        read=_tensorstore_start if waits else tensorstore_read,
         gather=gathered if waits else in_turn,
         waits=waits,
         settings=settings,
@@ -261,7 +261,7 @@ def _tensorstore_way(name: str, title: str, *, tuned: bool, waits: bool) -> Libr
 
 
 _ALL = (
-    Library("azarr", "azarr", "azarr", "azarr", _open_azarr, subscript, gathered, True, _azarr_members),
+    Library("azarr", "azarr", "azarr", "azarr", _open_azarr, subscript, gathered, True, azarr_members),
     _ZARR,
     replace(_ZARR, name="zarr-from", title="zarr-python from_array"),
     replace(_ZARR, name="dask", title="dask on zarr-python", module="dask"),
@@ -294,4 +294,4 @@ _ALL = (
         settings="the same in one thread",
     ),
 )  # fmt: skip
-LIBRARIES = {library.name: library for library in _ALL}
+LOCAL = {library.name: library for library in _ALL}

@@ -9,19 +9,21 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from bench import server
+from bench.libraries import LIBRARIES
 from bench.measure import BUSY
-from bench.readers import GATHERING, LIBRARIES
+from bench.readers import GATHERING
 from bench.rows import ROWS
 from bench.writers import WRITERS
 from bench.writing import WRITING
 
-PACKAGES = ("azarr", "zarr", "zarrs", "zarrista", "tensorstore", "dask", "numpy", "numcodecs", "blosc2", "obstore")
+PACKAGES = ("azarr", "zarr", "zarrs", "zarrista", "tensorstore", "dask", "numpy", "numcodecs", "blosc2", "obstore", "fsspec", "aiohttp")
 MARK = "†"
 FAMILIES = (
     "zarr-python", "zarr-python tuned", "zarr-python fused", "zarrs-python", "zarrista", "tensorstore", "floor",
 )  # fmt: skip
 
-HOW = """\
+WORDS = """\
 Less is better everywhere. **ratio** is the best peer's figure over azarr's: 1.0 is a draw, more is better for azarr.
 Each (row, library) runs in a process of its own, round after round (A B C, A B C, ...); in a process there is one
 uncounted warm-up and then up to five counted runs, of which the best counts; the figure is the median of the rounds.
@@ -42,7 +44,13 @@ compared with the truth outside of the timed part (zarrista's are read-only view
   the best one that replaces each chunk or shard as a whole, as azarr does.
 - The floor is a script of bare calls (open, readv, libblosc2, NumPy assignment) from one or two Python threads,
   whichever is faster; a compiled library can stay below it.
-- In the main table a column shows the best of a library's ways; the second table has them all.""".replace("{mark}", MARK)
+- The HTTP rows read the same files from an nginx on loopback (two workers, connections are kept), which waits {delay} ms before each
+  answer where it says so; what it needs of the processor counts for nobody. Connections are warm. The peers send 128 requests at
+  once, azarr does as it comes. A plane is (:, :, 1234). Arrays opened by name are opened all at once, each by its own document.
+- The floor over HTTP is the lower one of two bare clients with 128 connections: aiohttp, and an asyncio.BufferedProtocol that
+  receives into its own buffers in two threads; both ask for what is needed and nothing else, and neighbours in a shard together.
+- In the main table a column shows the best of a library's ways; the other tables have them all."""
+HOW = WORDS.replace("{mark}", MARK).replace("{delay}", f"{1000 * server.DELAY:.0f}")
 
 
 def environment(*, quick: bool) -> dict[str, Any]:
@@ -54,7 +62,7 @@ def environment(*, quick: bool) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "versions": {name: version for name in PACKAGES if (version := _version(name))},
+        "versions": {name: version for name in PACKAGES if (version := _version(name))} | server.version(),
     }
 
 
@@ -102,10 +110,8 @@ def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
         *_table(["row", "unit", "azarr", "best peer", "ratio", *FAMILIES], [_main_line(row) for row in rows.values()]),
         "",
         *_notes(rows),
-        "## Every way of every library",
-        "",
-        *_table(["row", "unit", "rounds", *_used(rows)], [_full_line(row, _used(rows)) for row in rows.values()]),
-        "",
+        *_full_table("Every way of every library", {name: row for name, row in rows.items() if not ROWS[name].served}),
+        *_full_table("Every way of every library, over HTTP", {name: row for name, row in rows.items() if ROWS[name].served}),
         "## Settings",
         "",
         *map(_settings, _used(rows)),
@@ -169,6 +175,12 @@ def _main_line(row: dict[str, Any]) -> list[str]:
     return [title, unit, f"**{number(row['azarr'], unit)}**", peer, f"**{number(row['ratio'], '')}**", *families]
 
 
+def _full_table(title: str, rows: dict[str, dict[str, Any]]) -> list[str]:
+    names = _used(rows)
+    lines = [_full_line(row, names) for row in rows.values()]
+    return [f"## {title}", "", *_table(["row", "unit", "rounds", *names], lines), ""] if rows else []
+
+
 def _full_line(row: dict[str, Any], names: list[str]) -> list[str]:
     rounds = max(len(cell["rounds"]) for cell in row["cells"].values())
     return [row["title"], row["unit"], str(rounds), *(_cell(row, name) for name in names)]
@@ -176,8 +188,9 @@ def _full_line(row: dict[str, Any], names: list[str]) -> list[str]:
 
 def _cell(row: dict[str, Any], name: str) -> str:
     cell = row["cells"].get(name, {})
-    if "error" in cell:
-        return "failed"
+    for word, said in (("error", "failed"), ("missing", "missing")):
+        if word in cell:
+            return said
     longest = cell.get("last", {}).get("longest")
     return _figure(row, name) + ("" if longest is None else f" (longest {number(longest, row['unit'])})")
 
@@ -189,8 +202,11 @@ def _figure(row: dict[str, Any], name: str | None) -> str:
 
 def _settings(name: str) -> str:
     library, words = LIBRARIES[name], []
-    if any(name in row.libraries for row in ROWS.values() if row.kind not in WRITING):
-        words += [library.settings, f"1,000 reads at once: {GATHERING[library.gather]}"]
+    kinds = {row.kind for row in ROWS.values() if name in row.libraries}
+    if kinds - WRITING.keys():
+        words.append(library.settings)
+    if "gathered" in kinds:
+        words.append(f"1,000 reads at once: {GATHERING[library.gather]}")
     if name in WRITERS:
         words += [WRITERS[name].settings, WRITERS[name].how]
     return f"- **{library.title}**: {'; '.join(filter(None, words))}"
@@ -204,9 +220,19 @@ def _notes(rows: dict[str, dict[str, Any]]) -> list[str]:
             ratio = number(row["ratio_awaited"], "")
             notes.append(f"- {row['title']}: ratio {ratio} to the best awaited peer ({LIBRARIES[name].title}).")
         notes += [f"- {row['title']}: {n} failed: {c['error']}" for n, c in row["cells"].items() if "error" in c]
+        notes += [f"- **{row['title']}: not measured: {', '.join(names)}: {reason}**" for reason, names in missing(row).items()]
     if any(map(disturbed, rows.values())):
         notes.append(f"- \\* other processes kept more than {BUSY} cores busy during this row.")
     return [*notes, ""] if notes else []
+
+
+def missing(row: dict[str, Any]) -> dict[str, list[str]]:
+    """Why libraries were not measured, and which."""
+    found: dict[str, list[str]] = {}
+    for name, cell in row["cells"].items():
+        if "missing" in cell:
+            found.setdefault(cell["missing"], []).append(name)
+    return found
 
 
 def disturbed(row: dict[str, Any]) -> bool:

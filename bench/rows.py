@@ -1,6 +1,10 @@
 """The rows of the report: what is measured, with which libraries, on which data set. A table, and nothing else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import EllipsisType
+from typing import Any
+
+from bench.server import FAST, SLOW
 
 WHOLE = (
     "azarr", "zarr", "zarr-tuned", "zarr-fused", "zarrs", "zarrista", "zarrista-tuned", "zarrista-async", "tensorstore",
@@ -20,6 +24,14 @@ WITH_GROUPS = ("azarr", "zarr", "zarr-async", "zarr-tuned", "zarrista", "zarrist
 WRITTEN = ("azarr", "zarr", "zarr-fused", "zarrs", "zarrista", "zarrista-async", "tensorstore", "tensorstore-tuned")
 WRITTEN_SMALL_CHUNKS = (*WRITTEN[:3], "zarr-fused-one", *WRITTEN[3:])
 COPIED = ("azarr", "zarr", "zarr-fused", "zarr-from", "dask", "zarrs", "tensorstore", "tensorstore-tuned")
+OVER_HTTP = (
+    "azarr", "zarr-fsspec", "zarr-fsspec-fused", "zarr-obstore", "zarr-obstore-fused", "tensorstore-http", "tensorstore-http-tuned",
+    "floor-aiohttp", "floor-bare",
+)  # fmt: skip
+OPENED_OVER_HTTP = tuple(name for name in OVER_HTTP if not name.endswith("fused"))
+SMALL_CHUNKS_OVER_HTTP = (*OVER_HTTP[:3], "zarr-fsspec-fused-one", *OVER_HTTP[3:5], "zarr-obstore-fused-one", *OVER_HTTP[5:])
+CONSOLIDATED_OVER_HTTP = tuple(name for name in OPENED_OVER_HTTP if not name.startswith("tensorstore"))  # it knows no groups
+PLANE = (slice(None), slice(None), 1234)  # crosses every shard, and some inner chunks of each that are not beside each other
 IMPORTED = ("azarr", "zarr", "zarrs", "zarrista", "tensorstore")
 
 
@@ -33,6 +45,8 @@ class Row:
     unit: str
     libraries: tuple[str, ...]
     data: str = ""  # the data set in `data.make`'s folder
+    selection: EllipsisType | tuple[int | slice, ...] = ...
+    served: str = ""  # by the server, at this address of it; else files are read
     least: float = 0.0  # figures below this count as this in a ratio: the resolution of the measurement
 
 
@@ -46,6 +60,11 @@ def _write(data: str, words: str, libraries: tuple[str, ...] = WRITTEN) -> Row:
 
 def _members(data: str, words: str) -> Row:
     return Row(data, "members", f"open a group of 277 arrays, {words}", "ms", WITH_GROUPS, data)
+
+
+def _over_http(name: str, kind: str, words: str, unit: str, libraries: tuple[str, ...], data: str, **more: Any) -> tuple[Row, Row]:
+    fast = Row(f"http-{name}", kind, f"HTTP, {words}", unit, libraries, data, served=FAST, **more)
+    return fast, replace(fast, name=f"http-{name}-20ms", title=f"HTTP + 20 ms, {words}", served=SLOW)
 
 
 _ALL = (
@@ -74,5 +93,11 @@ _ALL = (
     Row("import", "importing", "import, over `import numpy, asyncio`", "ms", IMPORTED),
     _members("group-consolidated", "consolidated"),
     _members("group-plain", "not consolidated"),
+    *_over_http("1MiB-none", "read", "read all, 1 MiB chunks, no codec", "s", OVER_HTTP, "1MiB-none"),
+    *_over_http("1MiB-zstd", "read", "read all, 1 MiB chunks, zstd 1", "s", OVER_HTTP, "1MiB-zstd"),
+    *_over_http("32KiB-zstd", "read", "read 2,048 chunks of 32 KiB, blosc-zstd", "s", SMALL_CHUNKS_OVER_HTTP, "32KiB-zstd-64MiB"),
+    *_over_http("plane", "read", "read a plane across 32 shards, blosc-zstd", "s", OVER_HTTP, "sharded", selection=PLANE),
+    *_over_http("group-consolidated", "members", "open 277 arrays, consolidated", "ms", CONSOLIDATED_OVER_HTTP, "group-consolidated"),
+    *_over_http("group-plain", "members", "open 277 arrays by name", "ms", OPENED_OVER_HTTP, "group-plain"),
 )
 ROWS = {row.name: row for row in _ALL}

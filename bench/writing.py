@@ -9,7 +9,8 @@ from time import perf_counter
 import numpy as np
 
 from bench import data
-from bench.readers import LIBRARIES, Library
+from bench.libraries import LIBRARIES
+from bench.readers import Library
 from bench.rows import Row
 from bench.runs import Figures, WrongResultError, act, check, reset_peak, resident_peak, runs
 from bench.writers import WRITERS
