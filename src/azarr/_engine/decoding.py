@@ -55,13 +55,16 @@ class Held(NamedTuple):
 
 
 class IndexCache:
-    """Shard indices by key. Lives as long as its array handle. What has no version is not kept: it could not be told from a later one."""
+    """Shard indices by key. Lives as long as its array handle. What has no version is not kept: it could not be told from a later one.
 
-    __slots__ = ("_held", "_lock", "nbytes")
+    `warm`: the codecs of the array are loaded.
+    """
+
+    __slots__ = ("_held", "_lock", "nbytes", "warm")
 
     def __init__(self) -> None:
         self._held: dict[str, Held] = {}
-        self._lock, self.nbytes = threading.Lock(), 0
+        self._lock, self.nbytes, self.warm = threading.Lock(), 0, False
 
     def get(self, key: str) -> Held | None:
         return self._held.get(key)

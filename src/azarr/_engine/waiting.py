@@ -47,14 +47,13 @@ async def read_waiting(reading: Reading, context: Context, loops: int) -> None:
 class _Work:
     """One read. `indexes` are those that the array handle does not keep."""
 
-    __slots__ = ("budget", "indexes", "most", "reading", "requests", "scratch", "warm")
+    __slots__ = ("budget", "indexes", "most", "reading", "requests", "scratch")
 
     def __init__(self, reading: Reading, context: Context) -> None:
         self.reading, self.most = reading, context.nbytes
         self.requests = Requests(reading.target.store, context)
         self.budget, self.scratch = self.requests.budget, Scratch()
         self.indexes: dict[str, Held | None] = {}
-        self.warm = False
 
     async def loop(self) -> None:
         while (asked := self.reading.next_job()) is not None:
@@ -182,21 +181,21 @@ class _Work:
 
     async def read_index(self, layout: ShardLayout, key: str, value: Value) -> Held:
         """The index in `value`, decoded on the loop where that is quick and the codecs are loaded, else in a thread."""
-        if self.warm and layout.index_size <= SMALL_INDEX:
+        if self.reading.target.indexes.warm and layout.index_size <= SMALL_INDEX:
             return self.reading.index_of(layout, key, value, self.scratch)
         return await offload(lambda: self.reading.index_of(layout, key, value, Scratch()))
 
     async def place(self, found: list[tuple[Piece, Buffer]], pipeline: Pipeline, key: str) -> None:
         """Decode and place, on the loop where that is quick and the codecs are loaded, else in a thread."""
         began = perf_counter()
-        if self.warm and pipeline.seconds * len(found) < INLINE:
+        if self.reading.target.indexes.warm and pipeline.seconds * len(found) < INLINE:
             for piece, data in found:
                 self.reading.place(piece, data, pipeline, key, self.scratch)
             self.requests.counters.decode_seconds += perf_counter() - began
             return
         async with self.budget.decoder:
             self.requests.counters.decode_seconds += await offload(lambda: self.place_all(found, pipeline, key))
-        self.warm = True
+        self.reading.target.indexes.warm = True
 
     def place_all(self, found: list[tuple[Piece, Buffer]], pipeline: Pipeline, key: str) -> float:
         """The seconds that it took."""

@@ -1,0 +1,561 @@
+"""HTTP as servers speak it: what is lawful is read right, what is not is an error, and no answer is taken for that to another request."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import azarr
+from azarr import Context, Retries
+from azarr.errors import RangeNotHonoured, TimedOut, TransportError
+from azarr.stores import HTTPStore
+from azarr.transport import cpython
+from faults import misbehaving
+
+CLOSE, STALL = "close", "stall"
+"""What a server does after what it has sent: the connection ends; or nothing more comes until the client ends it."""
+Step = bytes | str | float
+"""What a server sends; CLOSE or STALL; or the seconds that it waits."""
+GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ngood\r\n0\r\n\r\n"
+
+
+class Speaker:
+    """A server that says what it is told to: the n-th request gets the n-th of `answers`, and all later ones the last."""
+
+    def __init__(self, answers: tuple[Iterable[Step] | bytes, ...]) -> None:
+        self.answers = [[answer] if isinstance(answer, bytes) else list(answer) for answer in answers]
+        self.url, self.requests, self.connections = "", list[str](), 0
+        self.tasks, self.changed = set[asyncio.Task[None]](), asyncio.Condition()
+
+    def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.tasks.add(asyncio.create_task(self.talk(reader, writer)))
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            try:
+                while True:
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    self.requests.append(head.decode("latin-1"))
+                    await self.say(self.answers[min(len(self.requests), len(self.answers)) - 1], reader, writer)
+            finally:
+                writer.close()
+        async with self.changed:
+            self.connections -= 1
+            self.changed.notify_all()
+
+    async def say(self, answer: list[Step], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for step in answer:
+            if isinstance(step, bytes):
+                writer.write(step)
+                await writer.drain()
+            elif isinstance(step, float):
+                await asyncio.sleep(step)
+            elif step == STALL:
+                await reader.read()
+            else:
+                raise ConnectionError
+
+    async def until_closed(self) -> None:
+        async with self.changed:
+            await self.changed.wait_for(lambda: not self.connections)
+
+
+@asynccontextmanager
+async def speaking(
+    *answers: Iterable[Step] | bytes, host: str = "127.0.0.1", name: str = "", tls: ssl.SSLContext | None = None
+) -> AsyncGenerator[Speaker]:
+    """A server that listens on `host`, and is called `name`."""
+    speaker = Speaker(answers)
+    server = await asyncio.start_server(speaker.connected, host.strip("[]"), 0, ssl=tls)
+    speaker.url = f"http{'s' if tls else ''}://{name or host}:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield speaker
+    finally:
+        server.close()
+        for task in speaker.tasks:
+            task.cancel()
+        await asyncio.gather(*speaker.tasks, return_exceptions=True)
+        await server.wait_closed()
+
+
+async def get(speaker: Speaker, context: Context, key: str = "key", byte_range: Any = None, **options: Any) -> bytes | None:
+    value = await HTTPStore(speaker.url, context=context, **options).get(key, byte_range)
+    return None if value is None else bytes(value.data)
+
+
+def answer(body: bytes, *headers: str, line: str = "HTTP/1.1 200 OK") -> bytes:
+    return "\r\n".join([line, *headers, "", ""]).encode() + body
+
+
+# What is lawful
+
+
+LAWFUL: dict[str, Iterable[Step] | bytes] = {
+    "a length": GOOD,
+    "chunks": CHUNKED,
+    "chunks with extensions and trailers": answer(b"2;x=y\r\ngo\r\n02\r\nod\r\n0\r\nX-Sum: 1\r\n\r\n", "Transfer-Encoding: chunked"),
+    "an end by closing": [answer(b"good"), CLOSE],
+    "an end by closing, announced": [answer(b"good", "Connection: close"), CLOSE],
+    "HTTP/1.0 with a length": [answer(b"good", "Content-Length: 4", line="HTTP/1.0 200 OK"), CLOSE],
+    "HTTP/1.0 without a length": [answer(b"good", line="HTTP/1.0 200 OK"), CLOSE],
+    "100 first": answer(GOOD, line="HTTP/1.1 100 Continue"),
+    "103 first": answer(GOOD, "Link: </style.css>", line="HTTP/1.1 103 Early Hints"),
+    "103 first, then chunks": answer(CHUNKED, "Link: </style.css>", line="HTTP/1.1 103 Early Hints"),
+    "no reason": answer(b"good", "Content-Length: 4", line="HTTP/1.1 200 "),
+    "another reason": answer(b"good", "Content-Length: 4", line="HTTP/1.1 200 Not at all: fine"),
+    "names of headers in any case": answer(b"good", "cOnTeNt-LeNgTh: 4"),
+    "no space before the value": answer(b"good", "Content-Length:4"),
+    "spaces and tabs around the value": answer(b"good", "Content-Length: \t 4 \t"),
+    "a header twice": answer(b"good", "Content-Length: 4", "Vary: a", "Vary: b"),
+    "an empty header": answer(b"good", "X-Empty:", "Content-Length: 4"),
+    "a header with colons": answer(b"good", "X-Time: 12:00:00", "Content-Length: 4"),
+    "a header that is not ASCII": answer(b"good", "X-Name: \u00e9", "Content-Length: 4"),
+    "a head of 20 KiB": answer(b"good", "Content-Length: 4", *(f"X-{number}: {'x' * 1000}" for number in range(20))),
+    "a head of 16 KiB less a few bytes": answer(
+        b"good", "Content-Length: 4", *["X: " + "x" * 7000, "Y: " + "y" * 7000, "Z: " + "z" * 2300]
+    ),
+    "byte by byte": [bytes([each]) for each in GOOD],
+    "a head, then a body": [GOOD[:-4], 0.0, GOOD[-4:]],
+    "the head in two": [GOOD[:20], 0.0, GOOD[20:]],
+    "line ends in two": [GOOD[:16], 0.0, GOOD[16:-5], 0.0, GOOD[-5:]],
+}
+"""Answers whose body is `good`."""
+
+
+@pytest.mark.parametrize("name", LAWFUL)
+async def test_a_lawful_answer_is_read_and_the_next_one_too(name: str):
+    async with speaking(LAWFUL[name]) as speaker, Context() as context:
+        for _ in range(3):
+            assert await get(speaker, context) == b"good"
+
+
+@pytest.mark.parametrize("name", LAWFUL)
+async def test_a_lawful_answer_is_one_request_of_the_counters(name: str):
+    async with speaking(LAWFUL[name]) as speaker, Context() as context:
+        with pytest.raises(azarr.errors.MetadataError):  # what is good is no document
+            await azarr.open_array(speaker.url, zarr_format=3, context=context)
+        assert (context.counters.requests, context.counters.retries, context.counters.nbytes) == (1, 0, 4)
+
+
+@pytest.mark.parametrize("line", ["HTTP/1.1 404 Not Found", "HTTP/1.0 404 Not Found"])
+@pytest.mark.parametrize("body", [b"", b"<html>no such thing</html>"])
+async def test_missing_is_missing_however_it_is_said(line: str, body: bytes):
+    answers = [answer(body, f"Content-Length: {len(body)}", line=line)], [answer(body, line=line), CLOSE]
+    async with speaking(*answers) as speaker, Context() as context:
+        assert await get(speaker, context) is None
+        assert await get(speaker, context) is None
+
+
+async def test_an_empty_object_is_empty():
+    for empty in (answer(b"", "Content-Length: 0"), answer(b"0\r\n\r\n", "Transfer-Encoding: chunked"), [answer(b""), CLOSE]):
+        async with speaking(empty) as speaker, Context() as context:
+            assert await get(speaker, context) == b""
+            assert await get(speaker, context) == b""
+
+
+@pytest.mark.parametrize("headers", [["Content-Length: 3"], ["Transfer-Encoding: chunked"], []])
+async def test_a_range_is_read_however_its_body_is_framed(headers: list[str]):
+    body = b"3\r\noo!\r\n0\r\n\r\n" if headers[:1] == ["Transfer-Encoding: chunked"] else b"oo!"
+    spoken = answer(body, "Content-Range: bytes 1-3/4", 'ETag: "1"', *headers, line="HTTP/1.1 206 Partial Content")
+    async with speaking([spoken, CLOSE]) as speaker, Context() as context:
+        assert await get(speaker, context, byte_range=(1, 4)) == b"oo!"
+        assert "Range: bytes=1-3\r\n" in speaker.requests[0]
+
+
+async def test_a_large_body_is_right_to_the_last_byte():
+    data = np.arange(1 << 23).tobytes()
+    async with misbehaving() as server, Context() as context:
+        value = await HTTPStore(server.site({"key": data}).url, context=context).get("key")
+    assert value is not None
+    assert len(data) == 64 << 20
+    assert memoryview(value.data) == data
+
+
+async def test_a_large_body_in_chunks_is_right_to_the_last_byte():
+    pieces = [bytes([number % 251]) * (40_000 + number) for number in range(100)]
+    framed = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces]
+    async with speaking([answer(b"", "Transfer-Encoding: chunked"), *framed, b"0\r\n\r\n"]) as speaker, Context() as context:
+        assert await get(speaker, context) == b"".join(pieces)
+
+
+# What is not
+
+
+UNLAWFUL: dict[str, Iterable[Step] | bytes] = {
+    "two lengths": answer(b"good", "Content-Length: 4", "Content-Length: 5"),
+    "two lengths, the second shorter": answer(b"good", "Content-Length: 4", "Content-Length: 2"),
+    "two lengths in one": answer(b"good", "Content-Length: 4, 2"),
+    "a length that is none": [answer(b"good", "Content-Length: four"), CLOSE],
+    "a negative length": [answer(b"good", "Content-Length: -4"), CLOSE],
+    "a length with a sign": [answer(b"good", "Content-Length: +4"), CLOSE],
+    "a length in other digits": [answer(b"good", "Content-Length: \u0664"), CLOSE],
+    "a length and chunks": answer(b"2\r\ngo\r\n0\r\n\r\n", "Content-Length: 4", "Transfer-Encoding: chunked"),
+    "a length beyond all memory": answer(b"good", f"Content-Length: {1 << 60}"),
+    "a length of thousands of digits": answer(b"good", f"Content-Length: {'9' * 5000}"),
+    "a body that ends too early": [answer(b"goo", "Content-Length: 4"), CLOSE],
+    "chunks that end too early": [CHUNKED[:-5], CLOSE],
+    "a chunk of no size": [answer(b"x\r\ngood\r\n0\r\n\r\n", "Transfer-Encoding: chunked"), CLOSE],
+    "a chunk that is longer than it says": [answer(b"3\r\ngood\r\n0\r\n\r\n", "Transfer-Encoding: chunked"), CLOSE],
+    "gzip as a framing": [answer(b"good", "Transfer-Encoding: gzip"), CLOSE],
+    "no answer": [CLOSE],
+    "half a head": [b"HTTP/1.1 200 OK\r\nContent-Le", CLOSE],
+    "a head without an end": [b"HTTP/1.1 200 OK\r\n", *[b"X: %b\r\n" % (b"x" * 1000)] * 1000, CLOSE],
+    "one line of 1 MB": [b"HTTP/1.1 200 OK\r\nX: ", b"x" * 1_000_000, CLOSE],
+    "another protocol": [b"SSH-2.0-OpenSSH_9.6\r\n\r\n", CLOSE],
+    "HTTP/2": [answer(b"good", "Content-Length: 4", line="HTTP/2 200"), CLOSE],
+    "a status of two digits": [answer(b"good", "Content-Length: 4", line="HTTP/1.1 20 OK"), CLOSE],
+    "a status of four digits": [answer(b"good", "Content-Length: 4", line="HTTP/1.1 2000 OK"), CLOSE],
+    "a line that is no header": [answer(b"good", "Content-Length: 4", "nonsense"), CLOSE],
+    "a space before the colon": [answer(b"good", "Content-Length : 2", "Content-Length: 4"), CLOSE],
+    "a header without a name": [answer(b"good", ": 2", "Content-Length: 4"), CLOSE],
+    "zero bytes": [bytes(100), CLOSE],
+    "a switch of protocols": [answer(b"good", "Upgrade: h2c", line="HTTP/1.1 101 Switching Protocols"), CLOSE],
+}
+
+
+@pytest.mark.parametrize("name", UNLAWFUL)
+async def test_an_answer_that_is_not_http_is_an_error(name: str):
+    async with speaking(UNLAWFUL[name]) as speaker, Context(timeout=2) as context:
+        for _ in range(2):
+            with pytest.raises(TransportError):
+                await get(speaker, context)
+
+
+FOLDED = {
+    "a header that goes on": answer(b"good", "X-Long: one", "  two", "Content-Length: 4"),
+    "a length that goes on": answer(b"good", "Content-Length:", " 4"),
+    "the same length twice": answer(b"good", "Content-Length: 4", "Content-Length: 4"),
+    "lines that end without a return": b"HTTP/1.1 200 OK\nContent-Length: 4\n\ngood",
+}
+
+
+@pytest.mark.parametrize("name", FOLDED)
+async def test_what_clients_may_refuse_is_read_right_or_refused(name: str):
+    async with speaking([FOLDED[name], CLOSE]) as speaker, Context(timeout=2) as context:
+        try:
+            found = await get(speaker, context)
+        except TransportError as error:
+            found = error
+        assert found == b"good" or isinstance(found, TransportError)
+
+
+EVIL = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+
+
+@pytest.mark.parametrize("size", [4, 1000, 1 << 20])
+@pytest.mark.parametrize("surplus", [EVIL, b"\0", b"\r\n", EVIL * 2000], ids=["an answer", "a byte", "a line", "many answers"])
+async def test_what_comes_behind_a_body_is_not_the_answer_to_the_next_request(size: int, surplus: bytes):
+    long = answer(bytes(size), f"Content-Length: {size}") + surplus
+    async with speaking([long], GOOD) as speaker, Context() as context:
+        with suppress(TransportError):
+            await get(speaker, context)
+        assert await get(speaker, context) == b"good"
+
+
+async def test_what_comes_while_nothing_is_asked_closes_the_connection():
+    async with speaking([GOOD, 0.02, EVIL], GOOD) as speaker, Context() as context:
+        assert await get(speaker, context) == b"good"
+        await asyncio.wait_for(speaker.until_closed(), 5)
+        assert await get(speaker, context) == b"good"
+
+
+async def test_everything_where_a_part_was_asked_for_is_not_read_if_it_is_too_much():
+    sent = [b"x" * (1 << 20)] * 64
+    for framing in ([f"Content-Length: {64 << 20}"], []):
+        async with speaking([answer(b"", *framing), *sent, CLOSE]) as speaker, Context() as context:
+            with pytest.raises(RangeNotHonoured, match="more than 1,048,576 bytes"):
+                await get(speaker, context, byte_range=(0, 10))
+            await asyncio.wait_for(speaker.until_closed(), 5)
+
+
+# Connections
+
+
+async def test_a_connection_is_kept_for_the_next_request():
+    async with speaking(GOOD) as speaker, Context() as context:
+        for _ in range(5):
+            assert await get(speaker, context) == b"good"
+        assert (speaker.connections, len(speaker.requests)) == (1, 5)
+
+
+@pytest.mark.parametrize("said", ["close", "Close", "keep-alive, close"])
+async def test_a_connection_that_the_server_says_it_closes_is_not_used_again(said: str):
+    async with speaking([answer(b"good", "Content-Length: 4", f"Connection: {said}")]) as speaker, Context() as context:
+        for _ in range(3):
+            assert await get(speaker, context) == b"good"
+            await asyncio.wait_for(speaker.until_closed(), 5)
+
+
+async def test_a_connection_that_the_server_closed_meanwhile_is_replaced_without_a_word():
+    async with speaking([GOOD, CLOSE]) as speaker, Context() as context:
+        store = HTTPStore(speaker.url, context=context)
+        for _ in range(20):
+            value = await store.get("key")
+            assert value is not None
+            assert bytes(value.data) == b"good"
+
+
+async def test_a_request_that_met_a_closed_connection_is_one_request_of_the_counters():
+    store: dict[str, bytes] = {}
+    await azarr.save(store, "", [1, 2, 3, 4], dtype="u1", chunks=(1,), compressors=None)
+    async with misbehaving() as server, Context(requests=1) as context:
+        array = await azarr.open_array(server.site(store).url, zarr_format=3, context=context)
+        assert await array[0] == 1
+        for number in (1, 2, 3):
+            for connection in list(server.connections):  # just when the next request goes out
+                connection.transport.close()
+            assert await array[number] == number + 1
+        assert (context.counters.requests, context.counters.retries) == (5, 0)
+
+
+async def test_many_connections_that_servers_close_are_not_remembered():
+    async with speaking([GOOD, CLOSE]) as speaker, Context() as context:
+        for _ in range(30):
+            await get(speaker, context)
+        client = (await cpython._clients(context)).plain
+        assert len(client._all) <= 2
+
+
+async def test_two_requests_at_once_have_a_connection_each():
+    async with speaking([GOOD[:-1], 0.05, GOOD[-1:]], GOOD) as speaker, Context() as context:
+        assert await asyncio.gather(*(get(speaker, context, f"key{number}") for number in range(8))) == [b"good"] * 8
+        assert speaker.connections == 8
+
+
+async def test_the_head_of_a_request_is_that_of_http():
+    async with speaking(GOOD) as speaker, Context() as context:
+        await get(speaker, context, "a b/ü%?", headers={"X-Key": "value"})
+        line, *headers, _, _ = speaker.requests[0].split("\r\n")
+        assert line == "GET /a%20b/%C3%BC%25%3F HTTP/1.1"
+        assert dict(header.split(": ", 1) for header in headers) == {
+            "Host": speaker.url.removeprefix("http://"),
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "User-Agent": "azarr",
+            "X-Key": "value",
+        }
+
+
+@pytest.mark.parametrize("bad", ["a\r\nX-Evil: b", "a\nX-Evil: b", "a\rX-Evil: b", "a\r\n\r\nGET /other HTTP/1.1"])
+@pytest.mark.parametrize("where", ["value", "name"])
+@pytest.mark.parametrize("first", [GOOD, CHUNKED], ids=["lean", "full"])
+async def test_headers_with_line_breaks_are_refused_and_nothing_is_sent(bad: str, where: str, first: bytes):
+    async with speaking(first) as speaker, Context() as context:
+        assert await get(speaker, context) == b"good"
+        count = len(speaker.requests)
+        with pytest.raises((ValueError, TransportError)):
+            await get(speaker, context, headers={"X-Key": bad} if where == "value" else {bad: "x"})
+        assert len(speaker.requests) == count
+
+
+# Addresses
+
+
+def has_ipv6() -> bool:
+    with suppress(OSError), socket.socket(socket.AF_INET6) as found:
+        found.bind(("::1", 0))
+        return True
+    return False
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", *(["[::1]"] if has_ipv6() else [])])
+@pytest.mark.parametrize("spoken", [GOOD, CHUNKED], ids=["lean", "full"])
+async def test_hosts_are_addresses_and_names(host: str, spoken: bytes):
+    async with speaking(spoken, host="127.0.0.1" if host == "localhost" else host, name=host) as speaker, Context() as context:
+        assert await get(speaker, context) == b"good"
+        assert f"Host: {speaker.url.removeprefix('http://')}\r\n" in speaker.requests[-1]
+
+
+class Names:
+    """What names mean on this loop: every name means `addresses`. It notes which names were asked for, and which addresses were tried."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+        loop = asyncio.get_running_loop()
+        self.addresses, self.asked, self.tried, self.connect = addresses, list[str](), list[str](), loop.create_connection
+        monkeypatch.setattr(loop, "getaddrinfo", self.getaddrinfo)
+        monkeypatch.setattr(loop, "create_connection", self.create_connection)
+
+    async def getaddrinfo(self, host: str, port: int, **options: Any) -> list[Any]:
+        self.asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in self.addresses]
+
+    async def create_connection(self, protocol: Any, host: str, *arguments: Any, **options: Any) -> Any:
+        self.tried.append(host)
+        return await self.connect(protocol, host, *arguments, **options)
+
+
+async def test_the_next_address_is_tried_where_one_refuses_and_the_good_one_is_remembered(monkeypatch: pytest.MonkeyPatch):
+    async with speaking([GOOD, CLOSE], name="host.test") as speaker, Context() as context:
+        names = Names(monkeypatch, "127.0.0.2", "127.0.0.3", "127.0.0.1")
+        for _ in range(3):
+            assert await get(speaker, context) == b"good"
+            await asyncio.wait_for(speaker.until_closed(), 5)
+        assert names.tried == ["127.0.0.2", "127.0.0.3", "127.0.0.1", "127.0.0.1", "127.0.0.1"]
+        assert names.asked == ["host.test"]
+
+
+async def test_where_all_addresses_refuse_it_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch):
+    async with speaking(GOOD, name="host.test") as speaker, Context() as context:
+        names = Names(monkeypatch, "127.0.0.2", "127.0.0.3")
+        with pytest.raises(TransportError, match=r"no connection \(ConnectionRefusedError") as caught:
+            await get(speaker, context)
+        assert caught.value.transient
+        assert names.tried == ["127.0.0.2", "127.0.0.3"]
+
+
+async def test_a_name_is_asked_for_once_by_many_requests(monkeypatch: pytest.MonkeyPatch):
+    async with speaking(GOOD, name="host.test") as speaker, Context() as context:
+        names = Names(monkeypatch, "127.0.0.1")
+        await asyncio.gather(*(get(speaker, context, f"key{number}") for number in range(20)))
+        assert names.asked == ["host.test"]
+
+
+async def test_a_name_that_means_nothing_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch):
+    async def getaddrinfo(*arguments: Any, **options: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    async with Context(retries=Retries(attempts=2, first=0)) as context:
+        with pytest.raises(TransportError, match=r"no connection \(gaierror: Name or service not known\) \(after 2 attempts\)"):
+            await azarr.open_array("http://host.test/data", zarr_format=3, context=context)
+
+
+# TLS
+
+
+class Authority:
+    """A certificate for `localhost` and 127.0.0.1 that signs itself."""
+
+    def __init__(self, openssl: str, folder: Path, names: str = "DNS:localhost,IP:127.0.0.1") -> None:
+        self.certificate, key = folder / "certificate.pem", folder / "key.pem"
+        options = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=test"]
+        files = ["-keyout", str(key), "-out", str(self.certificate)]
+        subprocess.run([openssl, "req", *options, "-addext", f"subjectAltName={names}", *files], check=True, capture_output=True)
+        self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.server.load_cert_chain(self.certificate, key)
+
+
+tls = pytest.mark.parametrize("openssl", [found] if (found := shutil.which("openssl")) else [])
+"""Where there is the command that makes certificates."""
+
+
+@tls
+async def test_a_certificate_that_nobody_vouches_for_is_a_lasting_error_that_says_so(openssl: str, tmp_path: Path):
+    authority = Authority(openssl, tmp_path)
+    async with speaking(GOOD, name="localhost", tls=authority.server) as speaker, Context() as context:
+        with pytest.raises(TransportError, match=r"no connection: self.signed certificate \(after 1 attempt\)") as caught:
+            await azarr.open_array(speaker.url, zarr_format=3, context=context)
+        assert not caught.value.transient
+        assert speaker.requests == []
+
+
+@tls
+async def test_a_certificate_of_another_host_is_a_lasting_error_that_says_so(openssl: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    authority = Authority(openssl, tmp_path, "DNS:other.test")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    async with speaking(GOOD, name="localhost", tls=authority.server) as speaker, Context() as context:
+        with pytest.raises(TransportError, match="Hostname mismatch, certificate is not valid for 'localhost'") as caught:
+            await get(speaker, context)
+        assert not caught.value.transient
+        assert speaker.requests == []
+
+
+@tls
+async def test_over_tls_all_is_as_without(openssl: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    authority, large = Authority(openssl, tmp_path), bytes(range(256)) * (1 << 14)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    answers = [GOOD, answer(large, f"Content-Length: {len(large)}"), [bytes([each]) for each in GOOD], [GOOD, CLOSE], GOOD]
+    async with speaking(*answers, name="localhost", tls=authority.server) as speaker:
+        async with Context() as context:
+            for expected in (b"good", large, b"good", b"good", b"good"):
+                assert await get(speaker, context) == expected
+            assert speaker.connections == 1
+        await asyncio.wait_for(speaker.until_closed(), 5)
+
+
+async def test_a_server_that_does_not_speak_tls_is_an_error_that_says_so():
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(plain, "127.0.0.1", 0) as server, Context() as context:
+        with pytest.raises(TransportError, match=r"no connection \(SSLError: .*wrong version number"):
+            await HTTPStore(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", context=context).get("key")
+
+
+async def test_a_server_that_never_speaks_tls_is_timed_out():
+    async with speaking(GOOD) as speaker, Context(timeout=0.2) as context:
+        speaker.url = speaker.url.replace("http:", "https:")
+        with pytest.raises(TimedOut, match=r"no connection within 0\.2 seconds"):
+            await get(speaker, context)
+        await asyncio.wait_for(speaker.until_closed(), 5)
+
+
+# Time
+
+
+STALLS: dict[str, tuple[list[Step], str]] = {
+    "before the answer": ([STALL], "no answer|0"),
+    "in the head": ([GOOD[:10], STALL], "no answer|0"),
+    "after the head": ([GOOD[:-4], STALL], "0 of 4 bytes|0"),
+    "in the body": ([GOOD[:-1], STALL], "3 of 4 bytes|3"),
+}
+
+
+@pytest.mark.parametrize("stall", STALLS)
+@pytest.mark.parametrize("first", [GOOD, CHUNKED], ids=["lean", "full"])
+async def test_a_server_that_stops_for_too_long_is_timed_out(stall: str, first: bytes):
+    steps, came = STALLS[stall]
+    async with speaking(first, first, steps) as speaker, Context(timeout=0.2) as context:
+        assert await get(speaker, context) == b"good"
+        if len(speaker.requests) < 2:
+            assert await get(speaker, context) == b"good"
+        with pytest.raises(TimedOut, match=rf"not a byte for 0\.2 seconds, after ({came})") as caught:
+            await get(speaker, context)
+        assert caught.value.transient
+        assert isinstance(caught.value, TimeoutError)
+
+
+async def test_a_server_that_is_slow_but_does_not_stop_is_waited_for():
+    steps: list[Step] = [step for each in GOOD[-6:] for step in (0.1, bytes([each]))]
+    for first in (GOOD, CHUNKED):
+        async with speaking(first, first, [GOOD[:-6], *steps]) as speaker, Context(timeout=0.5) as context:
+            for _ in range(3):
+                assert await get(speaker, context) == b"good"
+
+
+async def test_a_request_that_timed_out_is_sent_again_over_another_connection():
+    async with speaking([STALL], [GOOD[:-1], STALL], CHUNKED) as speaker, Context(timeout=0.1, retries=Retries(first=0)) as context:
+        with pytest.raises(azarr.errors.MetadataError):
+            await azarr.open_array(speaker.url, zarr_format=3, context=context)
+        assert (context.counters.requests, context.counters.retries) == (3, 2)
+
+
+async def test_a_host_that_takes_no_connection_is_timed_out(monkeypatch: pytest.MonkeyPatch):
+    async def connect(*arguments: Any, **options: Any) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", connect)
+    async with Context(timeout=0.1) as context:
+        with pytest.raises(TimedOut, match=r"no connection within 0\.1 seconds"):
+            await HTTPStore("http://127.0.0.1:1", context=context).get("key")
+
+
+async def test_a_timeout_of_the_user_ends_a_request_and_its_connection():
+    async with speaking([STALL]) as speaker, Context() as context:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await get(speaker, context)
+        await asyncio.wait_for(speaker.until_closed(), 5)
