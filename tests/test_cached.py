@@ -174,6 +174,9 @@ async def test_a_changed_object_is_seen_after_opening_and_after_the_seconds(cloc
         clock.now += 60
         assert [await array[0] for array in arrays] == [1, 2]
         assert await azarr.open_array(opening, "var", zarr_format=3, context=context)[0] == 2
+        keys(site)
+        assert [await arrays[1][0] for _ in range(2)] == [2, 2]
+        assert keys(site) == []
 
 
 # What it keeps
@@ -446,6 +449,46 @@ async def test_a_write_through_it_loses_no_write_of_others_that_it_has_not_seen(
         await direct.update_attrs({"a": 1})
         await through.update_attrs({"b": 2})
         assert dict((await azarr.open_array(store, "var")).attrs) == {"a": 1, "b": 2}
+
+
+class Late(MemoryStore):
+    """A store whose first answer is made when it is asked, and comes when the gate opens."""
+
+    def __init__(self, mapping: dict[str, bytes]) -> None:
+        super().__init__(mapping)
+        self.reached, self.gate = asyncio.Event(), asyncio.Event()
+
+    async def get(self, key: str, byte_range: ByteRange | None = None) -> Value | None:
+        answer = await super().get(key, byte_range)
+        if not self.reached.is_set():
+            self.reached.set()
+            await self.gate.wait()
+        return answer
+
+
+async def test_an_old_answer_that_arrives_after_a_write_is_not_kept(tmp_path: Path):
+    inner = Late({"key": b"old"})
+    store: Any = Cached(inner, recheck=False, disk=tmp_path)
+    early = asyncio.create_task(store.get("key"))
+    await inner.reached.wait()
+    await store.set("key", b"new")
+    inner.gate.set()
+    assert bytes((await early).data) == b"old"  # it was asked for before the write
+    assert bytes((await store.get("key")).data) == b"new"
+    assert bytes((await Cached(inner, recheck=False, disk=tmp_path).get("key")).data) == b"new"
+
+
+async def test_an_old_answer_that_is_put_on_disk_while_it_is_replaced_is_not_kept_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    store: Any = Cached(Versioned({"key": b"old"}), recheck=False, disk=tmp_path)
+    put = store._disk.write
+
+    def meanwhile(*arguments: Any) -> None:
+        store.forget("key")  # as by a write of the loop, while this thread puts the file there
+        put(*arguments)
+
+    monkeypatch.setattr(store._disk, "write", meanwhile)
+    assert bytes((await store.get("key")).data) == b"old"
+    assert on_disk(tmp_path) == 0
 
 
 # One version

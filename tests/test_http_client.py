@@ -20,6 +20,7 @@ from azarr import Context, Retries
 from azarr.errors import RangeNotHonoured, TimedOut, TransportError
 from azarr.stores import HTTPStore
 from azarr.transport import cpython
+from fakes import turns
 from faults import misbehaving
 
 CLOSE, STALL = "close", "stall"
@@ -324,6 +325,8 @@ async def test_many_connections_that_servers_close_are_not_remembered():
     async with speaking([GOOD, CLOSE]) as speaker, Context() as context:
         for _ in range(30):
             await get(speaker, context)
+            await asyncio.wait_for(speaker.until_closed(), 5)
+            await turns()
         client = (await cpython._clients(context)).plain
         assert len(client._all) <= 2
 

@@ -118,7 +118,7 @@ class Cached:
             self.forget(what[0])  # other parts of it are of the old version too
             since = self._forgotten
         if self._keep(what, kept, since) and self._disk is not None and kept.value is not None:
-            await offload(lambda: self._write(what, kept))
+            await offload(lambda: self._write(what, kept, since))
         return answer
 
     async def _ask(self, what: What, match: str | None, unless: str | None) -> Value | None:
@@ -185,10 +185,12 @@ class Cached:
         assert self._disk is not None
         self._disk.touch(what, checked)
 
-    def _write(self, what: What, entry: _Entry) -> None:
+    def _write(self, what: What, entry: _Entry, since: int) -> None:
         assert self._disk is not None
         assert entry.value is not None
         self._disk.write(what, entry.value, entry.checked)
+        if since != self._forgotten:  # meanwhile
+            self._disk.forget(what[0])
 
 
 def _own(data: Buffer) -> Buffer:

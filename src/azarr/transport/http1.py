@@ -28,6 +28,8 @@ CONNECT, NEXT_ADDRESS = 30.0, 3.0
 """Seconds in which a connection must stand, at most; and in which the next address of the host is tried, where there are several."""
 FIRST = re.compile(r"HTTP/1\.1 [0-9]{3}(?: |\r|$)")
 FIELD = re.compile(r"\n([^:\s]+):[ \t]*([^\r\n]*)")
+SINGLE = ("content-length", "transfer-encoding", "content-range", "content-encoding", "etag", "connection")
+"""Fields of which there may be one."""
 PORTS = {"http": 80, "https": 443}
 
 
@@ -137,8 +139,11 @@ class _Connection(asyncio.BufferedProtocol):
             self._end(self._body[:-1])
 
     def _begin(self, head: str, rest: memoryview) -> None:
-        headers = {name.lower(): value.rstrip(" \t") for name, value in FIELD.findall(head)}
-        if not FIRST.match(head) or len(headers) != head.count("\n"):  # a line that is no field, or two of one name
+        fields = [(name.lower(), value.rstrip(" \t")) for name, value in FIELD.findall(head)]
+        headers = dict(fields)
+        if not FIRST.match(head) or len(fields) != head.count("\n"):  # a line that is no field
+            raise Unusual
+        if len(headers) != len(fields) and any([name for name, _ in fields].count(name) > 1 for name in SINGLE):
             raise Unusual
         status = int(head[9:12])
         length = "0" if status in (204, 304) else headers.get("content-length", "")
