@@ -42,7 +42,6 @@ LAYERS = """
     stores.base  stores.memory  stores.staging  stores.local  stores.http  stores
     access
     _engine.budget  _engine.turns  _engine.progress  _engine.chunk_cache  _engine.decoding  _engine.requests  _engine.blocking  _engine.waiting  _engine.documents  _engine.reading  _engine.streaming  _engine.objects  _engine.writing  _engine
-    _display
     _nodes
     _changes
     array

@@ -14,7 +14,7 @@ from typing import Any, Generic, NoReturn, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from azarr import _changes, _display, selection
+from azarr import _changes, selection
 from azarr._engine import Block, Target, Tell, plan, read, stream, write
 from azarr.access import Access
 from azarr.context import bytes_of
@@ -86,9 +86,9 @@ class Indexer(Generic[Selected]):
         return self._select(key)
 
 
-def _surveying() -> Any:
-    """Loaded at first use."""
-    return import_module("azarr.tools.surveying")
+def tool(name: str) -> Any:
+    """A module of `azarr.tools`, loaded at first use."""
+    return import_module(f"azarr.tools.{name}")
 
 
 class Array(Selectable["Selection"]):
@@ -225,11 +225,11 @@ class Array(Selectable["Selection"]):
         Asks for no chunk; for the index of each shard. Where the store cannot list, it asks for the first byte of each chunk.
         Errors: `StoreError`; `LimitExceeded` for more chunks than a result may have bytes.
         """
-        return await _surveying().presence(self.target, self.access.context)
+        return await tool("surveying").presence(self.target, self.access.context)
 
     async def nbytes_stored(self) -> int:
         """Bytes of all chunks or shards that are stored, metadata aside."""
-        return await _surveying().stored_nbytes(self.target, self.access.context)
+        return await tool("surveying").stored_nbytes(self.target, self.access.context)
 
     async def compact(self) -> int:
         """Close the gaps in shards that other writers left; the bytes that this freed. azarr itself leaves none.
@@ -237,15 +237,18 @@ class Array(Selectable["Selection"]):
         Each shard is replaced as a whole or not at all, and no concurrent write is lost. Errors: as for `Selection.write`.
         """
         _changes.writable(self.access, self.path)
-        return await _surveying().compact(self.target, self.access.context)
+        return await tool("surveying").compact(self.target, self.access.context)
 
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of unsized object")
         return self.shape[0]
 
-    __repr__ = _display.array_text
-    _repr_html_ = _display.array_html
+    def __repr__(self) -> str:
+        return tool("display").array_text(self)
+
+    def _repr_html_(self) -> str:
+        return tool("display").array_html(self)
 
 
 class Selection(Selectable["Selection"]):

@@ -7,9 +7,9 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from azarr import _changes, _display, _nodes
+from azarr import _changes, _nodes
 from azarr.access import Access
-from azarr.array import Array, refuse
+from azarr.array import Array, refuse, tool
 from azarr.errors import NodeNotFound, StoreError
 from azarr.grid import check_path
 from azarr.metadata import ArrayMetadata, GroupMetadata
@@ -70,9 +70,9 @@ class Group:
                 async for path, below in node.walk():
                     yield f"{name}/{path}", below
 
-    async def tree(self) -> _display.Tree:
+    async def tree(self) -> Any:
         """A picture of everything below: text by `str`, HTML in a notebook."""
-        return _display.tree_of(self.path or "/", [item async for item in self.walk()])
+        return tool("display").tree_of(self.path or "/", [item async for item in self.walk()])
 
     def __getitem__(self, path: str) -> Ref:
         """A reference to a member, or to a node further below; nothing is asked for until it is awaited."""
@@ -100,8 +100,12 @@ class Group:
     __setitem__ = refuse("writing waits, so it is awaited: await azarr.create_array(group.store, path, ...)")
     __iter__ = refuse("listing waits, so it is awaited: for name in await group.keys(): ...")
     __contains__ = refuse("looking waits, so it is awaited: name in await group.keys()")
-    __repr__ = _display.group_text
-    _repr_html_ = _display.group_html
+
+    def __repr__(self) -> str:
+        return tool("display").group_text(self)
+
+    def _repr_html_(self) -> str:
+        return tool("display").group_html(self)
 
 
 def make_node(metadata: ArrayMetadata | GroupMetadata, access: Access, path: str) -> Array | Group:

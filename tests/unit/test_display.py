@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import azarr
-from azarr._display import Tree, shape_text, tree_of
 from azarr.access import Access
 from azarr.array import Array
 from azarr.group import Group
 from azarr.metadata import GroupMetadata, array_from_json
 from azarr.stores import MemoryStore
+from azarr.tools.display import Tree, shape_text, tree_of
 
 ACCESS = Access(MemoryStore({}), azarr.Context())
 LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
