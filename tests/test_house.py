@@ -38,7 +38,7 @@ LAYERS = """
     layout
     plan
     context
-    _platform.cpython  _platform
+    _platform.cpython  _platform.pyodide  _platform
     stores.base  stores.memory  stores.staging  stores.local  stores.http  stores
     access
     _engine.budget  _engine.turns  _engine.progress  _engine.chunk_cache  _engine.decoding  _engine.requests  _engine.blocking  _engine.waiting  _engine.documents  _engine.reading  _engine.streaming  _engine.objects  _engine.writing  _engine
@@ -49,7 +49,6 @@ LAYERS = """
     group
     _creation
     _open
-    _verbs
 """.split()  # noqa: SIM905  # a table
 """All modules of the core in order: each imports only from those before it."""
 PURE = LAYERS[: LAYERS.index("context") + 1]
@@ -224,8 +223,20 @@ def test_platforms_and_threads_are_named_in_platform_alone():
     assert lines_with(words, ["_platform.cpython"])  # where the words do occur
 
 
+def signatures(name: str) -> dict[str, str]:
+    """The public functions of a module, with what they take and give."""
+    functions = [node for node in parsed(MODULES[name]).body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    made = {node.name: f"{type(node).__name__} {ast.unparse(node.args)} {node.returns and ast.unparse(node.returns)}" for node in functions}
+    return {name: text for name, text in made.items() if not name.startswith("_")}
+
+
+def test_platforms_offer_the_same():
+    assert signatures("_platform.cpython") == signatures("_platform.pyodide")
+    assert sorted(signatures("_platform.cpython")) == sorted(azarr._platform.__all__)
+
+
 def test_tasks_are_made_in_the_engine_alone():
-    words = r"create_task|ensure_future|TaskGroup|asyncio\.(gather|run|wait_for|as_completed|Task\()|anyio|run_until_complete"
+    words = r"create_task|ensure_future|TaskGroup|asyncio\.(gather|run\(|wait_for|as_completed|Task\()|anyio|run_until_complete"
     assert lines_with(words, [name for name in CORE if not name.startswith("_engine")]) == []
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from azarr import errors, stores
 from azarr._engine import Block
 from azarr._open import create_array, create_group, open, open_array, open_consolidated, open_group  # noqa: A004  # the verb of the field
-from azarr._verbs import consolidate, delete, load, read_many, save
 from azarr.array import Array, Selection
 from azarr.context import Context, Counters, Event, Retries
 from azarr.group import Group
@@ -24,11 +23,18 @@ if TYPE_CHECKING:
     from azarr.tools.caching import Cached
     from azarr.tools.copying import copy
     from azarr.tools.progress import progress
+    from azarr.tools.verbs import consolidate, delete, load, read_many, save
     from azarr.tools.verification import Report, verify
 
 __version__ = "0.1.0"
-_LATER = {"Cached": "caching", "copy": "copying", "progress": "progress", "verify": "verification", "Report": "verification"}
-"""Names that are imported when they are first asked for."""
+_LATER = {
+    "Cached": "caching",
+    "copy": "copying",
+    "progress": "progress",
+    **dict.fromkeys(("verify", "Report"), "verification"),
+    **dict.fromkeys(("consolidate", "delete", "load", "read_many", "save"), "verbs"),
+}
+"""Names that are imported when they are first asked for, and their modules of `tools`."""
 
 
 def __getattr__(name: str) -> Any:

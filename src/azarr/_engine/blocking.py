@@ -6,11 +6,12 @@ No hop between threads or to the loop per chunk, no task per chunk, nothing allo
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Generator
 
 import numpy as np
 
 from azarr._engine.decoding import Held, Reading, together
-from azarr._platform import offload
+from azarr._platform import offload_steps
 from azarr.codecs.sharding import ShardLayout, merged
 from azarr.errors import ObjectChanged, ShardIndexError
 from azarr.layout import Layout
@@ -39,14 +40,15 @@ def workers_for(layout: Layout, most: int) -> int:
 async def read_blocking(reading: Reading, workers: int) -> None:
     """Run `workers` workers until the jobs are done. Returns, or raises, when none of them is running any more."""
     if workers == 1:
-        await offload(lambda: _work(reading), stop=reading.stop)
+        await offload_steps(_work(reading), stop=reading.stop)
         return
     async with together() as group:
         for _ in range(workers):
-            group.create_task(offload(lambda: _work(reading), stop=reading.stop))
+            group.create_task(offload_steps(_work(reading), stop=reading.stop))
 
 
-def _work(reading: Reading) -> None:
+def _work(reading: Reading) -> Generator[None]:
+    """One worker; a step is one chunk, a row of them, or some of a shard."""
     scratch = spare_scratch()
     try:
         reader = reading.target.store.reader()
@@ -55,6 +57,7 @@ def _work(reading: Reading) -> None:
             while job.shard is not None and job.pieces:
                 try:
                     _shard(reading, job, reader, scratch)
+                    yield
                     break
                 except ObjectChanged:
                     if not reading.restarts(job, reading.key(job.shard)):
@@ -63,6 +66,7 @@ def _work(reading: Reading) -> None:
                 if reading.stopped:
                     return
                 (_chunk if piece.chunks == 1 else _row)(reading, piece, reader, scratch)
+                yield
             reading.finished(asked)
     except BaseException:
         reading.stop()

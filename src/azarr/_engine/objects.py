@@ -16,7 +16,7 @@ from azarr._engine.chunk_cache import forget
 from azarr._engine.decoding import together
 from azarr._engine.documents import translated
 from azarr._engine.requests import Requests
-from azarr._platform import cores, offload
+from azarr._platform import cores, offload, offload_steps
 from azarr.context import Context
 from azarr.errors import StoreError
 from azarr.scratch import Buffer, Buffers, Scratch, joined, keep_scratch, spare_scratch
@@ -100,7 +100,7 @@ async def perform(
             most = workers or context.workers or cores()
             count = min(most, work.size)
             for _ in range(count):
-                group.create_task(offload(partial(_work, work, source, into), stop=work.stop))
+                group.create_task(offload_steps(_work(work, source, into), stop=work.stop))
             for _ in range(most - count if helper else 0):
                 group.create_task(offload(helper or work.stop, stop=work.stop))
         else:
@@ -110,8 +110,8 @@ async def perform(
                 group.create_task(_loop(work, from_it, to_it))
 
 
-def _work(work: Work[Any], source: Any, into: Any) -> None:
-    """One worker thread."""
+def _work(work: Work[Any], source: Any, into: Any) -> Generator[None]:
+    """One worker thread; a step is one object."""
     scratch = spare_scratch()
     try:
         reader = source.reader()
@@ -131,6 +131,7 @@ def _work(work: Work[Any], source: Any, into: Any) -> None:
                     except StoreError as raised:
                         error = raised
                 work.done(key, job)
+                yield
     except BaseException:
         work.stop()
         raise

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from functools import partial
 from operator import itemgetter
@@ -15,7 +15,7 @@ from time import perf_counter
 
 from azarr._engine.decoding import MISSING, Held, Reading, together
 from azarr._engine.requests import Requests, shared
-from azarr._platform import offload
+from azarr._platform import offload, offload_steps
 from azarr.codecs import Pipeline
 from azarr.codecs.sharding import ShardLayout, merged
 from azarr.context import Context
@@ -194,17 +194,18 @@ class _Work:
             self.requests.counters.decode_seconds += perf_counter() - began
             return
         async with self.budget.decoder:
-            self.requests.counters.decode_seconds += await offload(lambda: self.place_all(found, pipeline, key))
+            self.requests.counters.decode_seconds += await offload_steps(self.place_all(found, pipeline, key))
         self.reading.target.indexes.warm = True
 
-    def place_all(self, found: list[tuple[Piece, Buffer]], pipeline: Pipeline, key: str) -> float:
-        """The seconds that it took."""
+    def place_all(self, found: list[tuple[Piece, Buffer]], pipeline: Pipeline, key: str) -> Generator[None, None, float]:
+        """The seconds that it took; a step is one piece."""
         began, scratch = perf_counter(), spare_scratch()
         try:
             for piece, data in found:
                 if self.reading.stopped:
                     break
                 self.reading.place(piece, data, pipeline, key, scratch)
+                yield
         finally:
             keep_scratch(scratch)
         return perf_counter() - began

@@ -105,7 +105,7 @@ class Writing(Work[Job]):
         self, target: Target, region: Region, values: npt.NDArray[Any], fields: Any, empty: bool, size: int, progress: Tell = None
     ) -> None:
         layout = target.layout
-        work = jobs(region.forward(), layout.metadata.grid, layout.inner, pieces_per_job=1, pieces_per_shard_job=1 << 62)
+        work = jobs(region.forward(), layout.metadata.grid, layout.inner, pieces_per_job=1, pieces_per_shard_job=1 << 30)
         if region.points and layout.inner is not None:
             work = _once(work)
         self.target, self.source, self.points, self.fields, self.empty = target, region.target(values), region.points, fields, empty

@@ -1,8 +1,14 @@
 """The only place, beside `transport`, that asks which Python this is. Each name has one meaning, and an implementation per platform.
 
-`offload(call)` runs a blocking call off the event loop and waits for it, cancelled or not; `cores()` is how many processors may be used.
+`offload(call)` runs a blocking call off the event loop and waits for it, cancelled or not; `offload_steps(steps)` runs a generator of
+short steps so. `cores()` is how many processors may be used. `run_sync(awaitable)` waits where `await` cannot stand.
 """
 
-from azarr._platform.cpython import cores, offload
+import sys
 
-__all__ = ["cores", "offload"]
+if sys.platform == "emscripten":
+    from azarr._platform.pyodide import cores, offload, offload_steps, run_sync
+else:
+    from azarr._platform.cpython import cores, offload, offload_steps, run_sync
+
+__all__ = ["cores", "offload", "offload_steps", "run_sync"]

@@ -9,7 +9,7 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -127,4 +127,39 @@ async def offload(call: Callable[[], T], *, stop: Callable[[], None] | None = No
             job.ended = job.mailbox.loop.create_future()
             with contextlib.suppress(asyncio.CancelledError):
                 await job.ended
+        raise
+
+
+async def offload_steps(steps: Generator[None, None, T], *, stop: Callable[[], None] | None = None) -> T:
+    """What the generator `steps` returns, run to its end in a thread; cancelled as in `offload`."""
+    return await offload(lambda: _exhausted(steps), stop=stop)
+
+
+def _exhausted(steps: Generator[None, None, T]) -> T:
+    try:
+        while True:
+            next(steps)
+    except StopIteration as ended:
+        return ended.value
+
+
+@functools.cache
+def _bridge(process: int) -> asyncio.AbstractEventLoop:
+    """A loop in a thread, for those who cannot await: one for each process."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="azarr bridge", daemon=True).start()
+    return loop
+
+
+def run_sync(awaitable: Awaitable[T]) -> T:
+    """What `awaitable` gives, awaited on a loop in a thread while this one waits. Interrupted, it cancels what it waits for."""
+
+    async def awaited() -> T:
+        return await awaitable
+
+    future = asyncio.run_coroutine_threadsafe(awaited(), _bridge(os.getpid()))
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
         raise

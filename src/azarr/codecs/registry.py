@@ -4,7 +4,6 @@ EXTENSION_POINT: a codec is one name in `CLASSES`, and a class (one of the kinds
 """
 
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 from azarr.errors import MissingPackage, UnknownCodec
@@ -45,9 +44,13 @@ def build(spec: CodecSpec) -> Any:
     return getattr(import_module(f"azarr.{module}"), name)(spec.name, spec.configuration)
 
 
-def load(module: str, codec: str, install: str) -> ModuleType:
-    """An optional package at its first use, or `MissingPackage`, which names the codec and the line that installs it."""
+def load(module: str, codec: str, install: str) -> Any:
+    """An optional package at its first use, or what stands in for it; else `MissingPackage`, which names the codec and what installs it."""
     try:
         return import_module(module)
     except ImportError as error:
-        raise MissingPackage(f"the codec {codec!r}", module.partition(".")[0], install) from error
+        others: Any = import_module("azarr.integrations.stand_ins")
+        if (found := others.stand_in(module)) is not None:
+            return found
+        package = module.partition(".")[0]
+        raise MissingPackage(f"the codec {codec!r}", package, others.install_line(codec, package, install)) from error

@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsp
 
 from azarr.context import DEFAULT_CONTEXT, Context
 from azarr.errors import ObjectChanged, RangeNotHonoured, TransportError, TruncatedBody, UnversionedWarning, redact
-from azarr.stores.base import UNCHANGED, ByteRange, Value, check_key
+from azarr.stores.base import UNCHANGED, UNKNOWN, ByteRange, Value, check_key
 from azarr.stores.memory import sliced
 
 __all__ = ["HTTPStore"]
@@ -49,7 +49,8 @@ class HTTPStore:
             raise ValueError(f"not a URL of HTTP: {redact(url)!r}")
         self.url, self.headers, self.auth, self.missing = url, dict(headers or {}), auth, tuple(missing)
         self.fetch, self.context, self.pickle_secrets = fetch, context or DEFAULT_CONTEXT, pickle_secrets
-        self._fetch: Fetch = fetch or partial(import_module("azarr.transport").fetch, context=self.context)
+        transport = import_module("azarr.transport")
+        self._fetch: Fetch = fetch or partial(transport.fetch, context=self.context)
         if auth is None and (login := urlsplit(url)).username is not None:
             auth = (unquote(login.username), unquote(login.password or ""))
         self._sent = dict(self.headers)
@@ -62,8 +63,10 @@ class HTTPStore:
         self._hash = hash(self._same)
         self._told, self.ranges = False, True
         """Whether the server serves ranges, as far as is known; if not, objects are better asked for as a whole."""
-        self.suffixes = True
+        self.suffixes = fetch is not None or transport.SUFFIXES
         """Whether it serves the last n bytes, as far as is known."""
+        self._sizes = not self.suffixes
+        """Whether it tells sizes by HEAD, as far as is known; only asked where the last n bytes cannot be."""
 
     def __repr__(self) -> str:
         return f"HTTPStore({redact(self.url)!r})"
@@ -109,10 +112,12 @@ class HTTPStore:
             raise ObjectChanged("the object was replaced while it was being read; read again")
         return value
 
-    async def _part(self, url: str, byte_range: ByteRange, conditions: Mapping[str, str]) -> Value | None:
+    async def _part(self, url: str, byte_range: ByteRange, conditions: Mapping[str, str], length: int | None = None) -> Value | None:
+        """A part, of `length` bytes where `byte_range` does not tell."""
         start, stop = byte_range
         asked = f"{start}" if start < 0 else f"{start}-" if stop is None else f"{start}-{stop - 1}"
-        length = None if stop is None and start >= 0 else -start if stop is None else stop - start
+        if length is None and (stop is not None or start < 0):
+            length = -start if stop is None else stop - start
         most = None if length is None else max(FREE, EXCESS * length)
         answer = await self._send(url, {"Range": f"bytes={asked}", **conditions}, most)
         if answer.status == 416 and (empty := re.fullmatch(r"bytes \*/(\d+)", answer.headers.get("content-range", ""))):
@@ -144,6 +149,8 @@ class HTTPStore:
             except TransportError as error:
                 if not self.ranges or (error.status not in NO_SUFFIX and not isinstance(error, RangeNotHonoured)):
                     raise
+        if self._sizes and (value := await self._tail(url, -byte_range[0], conditions)) is not UNKNOWN:
+            return value
         first = await self._part(url, (0, 1), conditions)
         if first is None or first is UNCHANGED or first.size == 0:
             return first
@@ -156,9 +163,24 @@ class HTTPStore:
         self.suffixes = False
         return value
 
-    async def _send(self, url: str, conditions: Mapping[str, str], most: int | None = None) -> Any:
+    async def _tail(self, url: str, count: int, conditions: Mapping[str, str]) -> Value | None:
+        """The last bytes, by the size that HEAD tells, or `UNKNOWN`. Asked for with an open end, they show a size that is not true."""
+        answer = await self._send(url, conditions, method="HEAD")
+        told = answer.headers.get("content-length", "")
+        if answer.status != 200 or not told.isdigit():
+            self._sizes = answer.status in self.missing
+            return None if self._sizes else UNKNOWN
+        size = int(told)
+        start = max(size - count, 0)
+        value = await self._part(url, (start, None), conditions, size - start) if size else Value(b"", _version(answer.headers, 0), 0)
+        if value is not None and len(value.data) != size - start:
+            self.ranges = False  # whole objects are what the browser decodes
+            raise RangeNotHonoured("the server tells another size of the object than that of what it serves: it may encode it on the way")
+        return value
+
+    async def _send(self, url: str, conditions: Mapping[str, str], most: int | None = None, **how: str) -> Any:
         """The answer, from wherever the server sends us."""
-        headers, limit = self._sent, {} if self.fetch or most is None else {"most": most}
+        headers, limit = self._sent, how if self.fetch or most is None else {"most": most, **how}
         for _ in range(MOST_REDIRECTS + 1):
             answer = await self._fetch(url, headers={**headers, **conditions}, **limit)
             if answer.status not in REDIRECTS or not (place := answer.headers.get("location")):
@@ -227,6 +249,10 @@ def _check_body(answer: Any, most: int | None) -> None:
 def _checked_range(answer: Any, byte_range: ByteRange) -> int | None:
     """The size of the whole object. Servers were seen to send another range than the one they were asked for."""
     stated = answer.headers.get("content-range", "")
+    if not stated and getattr(answer, "hidden", False) and byte_range[0] >= 0:  # then the length is all there is to look at
+        if byte_range[1] is None or len(answer.body) <= byte_range[1] - byte_range[0]:
+            return None
+        raise RangeNotHonoured(f"the server sent {len(answer.body):,} bytes where {byte_range} was asked for", transient=True)
     found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", stated)
     if not found:
         raise RangeNotHonoured(f"the server answered a range with Content-Range {stated!r}", transient=True)

@@ -19,7 +19,6 @@ from azarr._changes import forgetting
 from azarr._engine import Get, Progress, Put, Steps, Target, Tell, Work, all_of, fetch_documents, perform, place_of, read, write
 from azarr._open import create, creating, delete_all, documents_of, missing_above, open  # noqa: A004  # the verb of the field
 from azarr._platform import cores
-from azarr._verbs import consolidate
 from azarr.access import Access
 from azarr.array import Array
 from azarr.context import Context, bytes_of
@@ -35,6 +34,7 @@ from azarr.selection import basic, whole
 from azarr.stores import Cleaning, Listing, Value
 from azarr.tools.conversion import Changed, alike, converted
 from azarr.tools.surveying import chunk_objects
+from azarr.tools.verbs import consolidate
 
 NOTE = ".azarr-copy"
 """The key, below the path, of the note that a copy is under way."""

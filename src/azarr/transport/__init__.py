@@ -3,7 +3,16 @@
 EXTENSION_POINT: a client for another platform.
 """
 
-from azarr.transport.cpython import fetch
-from azarr.transport.http1 import Response
+import sys
 
-__all__ = ["Response", "fetch"]
+from azarr.transport.response import Response
+
+if sys.platform == "emscripten":
+    from azarr.transport.browser import fetch
+else:
+    from azarr.transport.cpython import fetch
+
+SUFFIXES = sys.platform != "emscripten"
+"""Whether the last n bytes of an object may be asked for. A browser asks the server for permission first, which few servers give."""
+
+__all__ = ["SUFFIXES", "Response", "fetch"]

@@ -13,7 +13,8 @@ from typing import Any
 from azarr._platform import offload
 from azarr.context import Context
 from azarr.errors import MissingPackage, StoreError, TimedOut, TransportError, TruncatedBody
-from azarr.transport.http1 import CONNECT, Client, Response, Unusual
+from azarr.transport.http1 import CONNECT, Client, Unusual
+from azarr.transport.response import Response
 
 
 async def fetch(url: str, *, headers: Mapping[str, str], context: Context, most: int | None = None) -> Response:

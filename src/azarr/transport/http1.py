@@ -12,13 +12,14 @@ import socket
 import ssl
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
 
 from azarr.errors import TimedOut, TransportError, TruncatedBody
 from azarr.scratch import Buffer
+from azarr.transport.response import Response
 
 HEAD = 16 << 10
 """Bytes that a head may have."""
@@ -31,14 +32,6 @@ FIELD = re.compile(r"\n([^:\s]+):[ \t]*([^\r\n]*)")
 SINGLE = ("content-length", "transfer-encoding", "content-range", "content-encoding", "etag", "connection")
 """Fields of which there may be one."""
 PORTS = {"http": 80, "https": 443}
-
-
-class Response(NamedTuple):
-    """An answer over HTTP, its body whole and as it came; None if it is longer than was asked for. Names of headers are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: Buffer | None
 
 
 class Unusual(Exception):

@@ -1,0 +1,66 @@
+"""HTTP by `fetch` of JavaScript. The browser keeps the connections, follows redirects, and decodes what is encoded.
+
+A page sees of an answer from elsewhere only what its server shows to it. So nothing here depends on `ETag` or `Content-Range` being
+there, and no header is sent that would make the browser ask the server for permission first (a preflight), unless the caller gave it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.resources import files
+from typing import Any
+
+from azarr.context import Context
+from azarr.errors import TimedOut, TransportError, TruncatedBody
+from azarr.grid import RESERVED
+from azarr.transport.response import Response
+
+CONDITIONS = {"If-Match", "If-None-Match"}
+"""Headers that need permission, and are left out: versions are compared anyway, and the browser's cache asks for changes itself."""
+_fetch: Any = import_module("pyodide.code").run_js(files("azarr.transport").joinpath("fetch.js").read_text("utf-8"))
+_answered = set[str]()
+"""Origins that have answered. One that never did refuses this page, most likely, and asking again does not help."""
+
+
+async def fetch(url: str, *, headers: Mapping[str, str], context: Context, most: int | None = None, method: str = "GET") -> Response:
+    """`method` of `url`, which is quoted already. Any status is an answer; a body above `most` bytes is not read, and None.
+
+    No answer, or a body that is cut short, is a `TransportError`.
+    """
+    sent = {name: value for name, value in headers.items() if name not in CONDITIONS}
+    cache = "no-cache" if "If-None-Match" in headers or _name(url) in RESERVED else "default"
+    if "Range" in sent:
+        cache = "no-store"  # Chromium lets one range of a URL wait for the other, unless they pass by its cache
+    promise, abort = _fetch(url, method, cache, json.dumps(sent) if sent else "", -1 if most is None else most, 1000 * context.timeout)
+    try:
+        status, seen, body, kind = await promise
+    except asyncio.CancelledError:
+        abort()
+        raise
+    origin = "/".join(url.split("/", 3)[:3])
+    if status > 0:
+        _answered.add(origin)
+        return _response(status, seen, body, kind, whole=method == "GET" and "Range" not in sent)
+    if status == -2:
+        raise TimedOut(f"not a byte for {context.timeout:g} seconds", transient=True)
+    if status == -1:
+        raise TruncatedBody(f"the body ended after {body:,} bytes, or could not be decoded ({seen})", transient=True)
+    why = "the network failed, or the server does not let this page read from it (CORS); the browser's console tells which"
+    raise TransportError(f"no answer ({seen}): {why}", transient=origin in _answered)
+
+
+def _name(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]
+
+
+def _response(status: int, seen: str, body: Any, kind: str, *, whole: bool) -> Response:
+    headers = dict(line.split(":", 1) for line in seen.splitlines())
+    data = None if body is None else body.to_bytes()
+    if whole and data is not None:  # the browser has checked it, and decoded it where it was encoded
+        headers["content-encoding"] = "identity"
+        if "content-length" in headers:
+            headers["content-length"] = str(len(data))
+    return Response(status, headers, data, hidden=kind == "cors")

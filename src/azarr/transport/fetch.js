@@ -1,0 +1,55 @@
+// One request. Gives a promise of [status, headers, body, kind], and a function that ends it.
+// Status 0: no answer; -1: no whole body; -2: a stall; then `headers` says why, and `body` is how many bytes came.
+// A server is silent when none of its answers moves: browsers queue requests, and those in the queue are not to blame.
+(() => {
+  const moved = new Map(), LARGE = 1 << 20;
+  return (url, method, cache, headers, most, patience) => {
+    const controller = new AbortController(), origin = url.slice(0, url.indexOf("/", 8));
+    let timer, stalled = false, got = 0;
+    const move = () => moved.set(origin, performance.now());
+    const look = () => {
+      const left = moved.get(origin) + patience - performance.now();
+      if (left > 0) timer = setTimeout(look, left);
+      else { stalled = true; controller.abort(); }
+    };
+    const failed = (kind, error) => [stalled ? -2 : kind, `${error.name}: ${error.message}`, got, ""];
+    const run = async () => {
+      move();
+      timer = setTimeout(look, patience);
+      try {
+        let answer;
+        try {
+          answer = await fetch(url, { method, cache, headers: headers ? JSON.parse(headers) : {}, signal: controller.signal });
+        } catch (error) { return failed(0, error); }
+        move();
+        let seen = "", body = null;
+        for (const [name, value] of answer.headers) seen += name + ":" + value + "\n";
+        const announced = answer.headers.get("content-length");
+        if (most >= 0 && announced !== null && Number(announced) > most && method !== "HEAD") {
+          controller.abort();
+          return [answer.status, seen, null, answer.type];
+        }
+        try {
+          if (announced !== null && Number(announced) < LARGE) body = await answer.arrayBuffer();
+          else if (answer.body === null) body = new ArrayBuffer(0);
+          else {
+            const parts = [], reader = answer.body.getReader();
+            for (let part; !(part = await reader.read()).done; ) {
+              got += part.value.length;
+              move();
+              if (most >= 0 && got > most) { controller.abort(); return [answer.status, seen, null, answer.type]; }
+              parts.push(part.value);
+            }
+            const all = new Uint8Array(got);
+            let at = 0;
+            for (const part of parts) { all.set(part, at); at += part.length; }
+            body = all.buffer;
+          }
+        } catch (error) { return failed(-1, error); }
+        move();
+        return [answer.status, seen, body, answer.type];
+      } finally { clearTimeout(timer); }
+    };
+    return [run(), () => controller.abort()];
+  };
+})()

@@ -1,0 +1,44 @@
+"""The bridge for those who cannot await."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import numpy as np
+import pytest
+
+import azarr
+from azarr.integrations import sync
+
+VALUES = np.arange(12, dtype="int16").reshape(3, 4)
+
+
+async def stored() -> azarr.Array:
+    return await azarr.save({}, "", VALUES, chunks=(2, 2))
+
+
+def test_what_is_awaited_is_given_where_nothing_awaits():
+    array = sync.run(stored())
+    assert sync.run(array[1:]).tolist() == VALUES[1:].tolist()
+
+
+async def test_it_works_while_a_loop_is_running():
+    assert sync.run((await stored())[0]).tolist() == [0, 1, 2, 3]
+
+
+def test_errors_come_through():
+    with pytest.raises(azarr.errors.NodeNotFound, match="no Zarr node at path 'x'"):
+        sync.run(azarr.open({}, "x").open())
+
+
+async def test_calls_at_the_same_time_share_one_loop():
+    if sys.platform == "emscripten":
+        loops = {sync.run(running_loop()) for _ in range(4)}
+    else:
+        loops = set(await asyncio.gather(*[asyncio.to_thread(sync.run, running_loop()) for _ in range(4)]))
+    assert len(loops) == 1
+
+
+async def running_loop() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()
