@@ -53,12 +53,10 @@ def library() -> CDLL | None:
 
 def decoder(name: str, scratch: Scratch) -> Decoder | None:
     """This worker's decoder for "blosc" (of a header that is validated) or "zstd", None where there is none. For one thread at a time."""
-    try:
-        return scratch.state[name]
-    except KeyError:
-        lib = library()
-        found = scratch.state[name] = None if lib is None or (name == "zstd" and not hasattr(lib, "ZSTD_createDCtx")) else _made(lib, name)
-        return found
+    found = scratch.state.get(name)
+    if found is None and (lib := library()) is not None and (name != "zstd" or hasattr(lib, "ZSTD_createDCtx")):
+        found = scratch.state[name] = _made(lib, name)
+    return found
 
 
 def _made(lib: CDLL, name: str) -> Decoder:

@@ -104,7 +104,7 @@ def test_no_package_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
     scratch = Scratch()
     assert native.decoder("blosc", scratch) is None
     assert native.decoder("zstd", scratch) is None
-    assert scratch.state == {"blosc": None, "zstd": None}
+    assert scratch.state == {}  # one that is installed later is found
 
 
 def test_a_library_that_hides_zstandard_decodes_blosc_only(monkeypatch: pytest.MonkeyPatch) -> None:
