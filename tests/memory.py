@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
-import resource
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
 
 
 class Peak:
@@ -31,6 +32,7 @@ def measured() -> Iterator[Peak]:
 @contextmanager
 def address_space_of(nbytes: int) -> Iterator[None]:
     """The system gives this process no more than that, however generous it is otherwise."""
+    resource: Any = import_module("resource")  # where there are processes
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     most = nbytes if hard == resource.RLIM_INFINITY else min(nbytes, hard)
     resource.setrlimit(resource.RLIMIT_AS, (most, hard))

@@ -6,8 +6,6 @@ import contextlib
 import struct
 from typing import Any
 
-import cramjam
-import numcodecs
 import numpy as np
 import pytest
 from chunks import codec, decoded, missing, modest
@@ -18,6 +16,7 @@ from azarr.codecs import blosc, native
 from azarr.errors import ChunkDecodeError, MetadataError, MissingPackage, UnknownCodec
 from azarr.scratch import Scratch
 from memory import measured
+from oracles import cramjam, numcodecs
 
 ODD = bytes.fromhex(
     "0201240403020000000200005b00000018000000540000000b0000001f000100675000000000000b0000001f000100675000000000000b0000001f00"

@@ -12,13 +12,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numcodecs
 import numpy as np
 import pytest
-from backports import zstd
 
 from azarr.codecs import native
 from azarr.scratch import Scratch
+from oracles import numcodecs, zstd
 
 NUMBERS = np.arange(100, dtype="<u4")
 ENCODED = {"blosc": numcodecs.Blosc("zstd", 5, 1).encode(NUMBERS), "zstd": zstd.compress(NUMBERS.tobytes())}

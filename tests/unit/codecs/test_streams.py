@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-import numcodecs
 import pytest
 from chunks import codec, decoded, missing, modest
 from hypothesis import given
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 
 from azarr.errors import ChunkDecodeError, MetadataError, MissingPackage
 from memory import measured
+from oracles import numcodecs
 
 DATA = bytes(range(64)) * 8
 RAW = {"format": 3, "filters": [{"id": lzma.FILTER_DELTA, "dist": 4}, {"id": lzma.FILTER_LZMA2, "preset": 1}]}

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numcodecs
 import numpy as np
 import pytest
-from backports import zstd
 from chunks import codec, decoded, missing, modest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +14,7 @@ from azarr.codecs import native
 from azarr.errors import ChunkDecodeError, LimitExceeded, MetadataError, MissingPackage
 from azarr.scratch import Scratch
 from memory import measured
+from oracles import numcodecs, zstd
 
 PLAIN = codec("zstd", level=3, checksum=False)
 CHECKED = codec("zstd", level=3, checksum=True)

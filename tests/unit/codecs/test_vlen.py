@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numcodecs
 import numpy as np
 import pytest
 from chunks import BYTES, OBJECT, STRING, codec, modest, spec, varying
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from azarr.errors import ChunkDecodeError, MetadataError
 from azarr.scratch import Scratch
 from memory import measured
+from oracles import numcodecs
 
 TEXT, RAW = codec("vlen-utf8"), codec("vlen-bytes")
 WORDS = np.array(["ab", "", "é", "日本"], STRING.numpy)
