@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
-
 import distribution as fetched
+import pytest
 from hosting import Serving, Site
 from places import Here, InNode, InPage
+from playwright.sync_api import Browser, Page, sync_playwright
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parent.parent

@@ -240,10 +240,10 @@ async def encoded(request: web.Request, data: bytes) -> web.StreamResponse:
 async def encoded_on_the_way(request: web.Request, data: bytes) -> web.StreamResponse:
     """A server that compresses what it sends: ranges count bytes of the object, and each answer is compressed for itself."""
     answer = good(request, data)
-    if isinstance(answer, web.Response) and isinstance(answer.body, bytes) and answer.body and request.method == "GET":
-        if "gzip" in request.headers.get("Accept-Encoding", ""):
-            answer.body = gzip.compress(answer.body, mtime=0)
-            answer.headers["Content-Encoding"] = "gzip"
+    body = answer.body if isinstance(answer, web.Response) else None
+    if isinstance(body, bytes) and body and request.method == "GET" and "gzip" in request.headers.get("Accept-Encoding", ""):
+        answer.body = gzip.compress(body, mtime=0)
+        answer.headers["Content-Encoding"] = "gzip"
     return answer
 
 

@@ -7,7 +7,6 @@ whose text is the traceback. Names live as long as the place does; `place(code, 
 from __future__ import annotations
 
 import ast
-import asyncio
 import inspect
 import json
 import subprocess
