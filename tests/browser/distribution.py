@@ -1,0 +1,142 @@
+"""What the browser tests run on: Pyodide, wheels, PyScript, Chromium, Node. Fetched once into a cache folder, by the standard library alone.
+
+`python tests/browser/distribution.py` sets all of it up, and says where it is. As root it installs with apt-get the programs that are missing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "azarr"
+CARRIER, INSIDE = "open-webui==0.12.4", "open_webui/frontend/pyodide/"
+"""A wheel that carries a whole distribution of Pyodide, 314.0.3, and where in it."""
+TAGS = ("--only-binary=:all:", "--python-version=3.14", "--implementation=cp", "--platform=pyemscripten_2026_0_wasm32",
+        "--abi=cp314", "--abi=abi3", "--abi=none")  # fmt: skip
+SUITE = ("anyio==4.16.0", "hypothesis==6.170.17", "pytest==9.2.0")
+"""What the project's own tests import, beside NumPy; pip finds what these need."""
+BLOSC = "blosc2==4.14.1"
+PYSCRIPT = "@pyscript/core@0.7.31"
+PROGRAMS = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "node": ("node", "nodejs"), "npm": ("npm",)}
+PACKAGES = {"chromium": "chromium", "node": "nodejs", "npm": "npm"}
+"""Their names in Debian."""
+
+
+def pyodide() -> Path:
+    """The folder with `pyodide.mjs`, the interpreter, its standard library, micropip, NumPy. AZARR_PYODIDE names another one."""
+    if told := os.environ.get("AZARR_PYODIDE"):
+        if not (Path(told) / "pyodide.mjs").is_file():
+            raise FileNotFoundError(f"AZARR_PYODIDE is {told}, where there is no pyodide.mjs")
+        return Path(told).resolve()
+    return _once("pyodide", CARRIER, _unpack)
+
+
+def wheels() -> Path:
+    """The folder with the wheels that the project's tests need in Pyodide."""
+    return _once("wheels", " ".join(SUITE), lambda draft: _download(draft, *TAGS, *SUITE))
+
+
+def blosc2() -> Path:
+    """The wheel of blosc2 for Pyodide."""
+    return next(_once("blosc2", BLOSC, lambda draft: _download(draft, "--no-deps", *TAGS, BLOSC)).glob("*.whl"))
+
+
+def pyscript() -> Path:
+    """The folder with `core.js` of PyScript, and all that it loads."""
+    return _once("pyscript", PYSCRIPT, _pack) / "dist"
+
+
+def chromium() -> str | None:
+    """The program; CHROMIUM names another one."""
+    return program("chromium")
+
+
+def node() -> str | None:
+    """The program, or the one that playwright brings along; NODE names another one."""
+    if (found := program("node")) is None and (playwright := find_spec("playwright")) and playwright.origin:
+        bundled = Path(playwright.origin).parent / "driver" / "node"
+        return str(bundled) if bundled.is_file() else None
+    return found
+
+
+def program(name: str) -> str | None:
+    """Where it is; an environment variable of its name, in capitals, says it."""
+    if told := os.environ.get(name.upper()):
+        if shutil.which(told) is None:
+            raise FileNotFoundError(f"{name.upper()} is {told}, which is no program")
+        return told
+    return next((found for each in PROGRAMS[name] if (found := shutil.which(each))), None)
+
+
+def install(name: str) -> None:
+    """Install a program that is missing, where that can be done."""
+    if os.geteuid() or shutil.which("apt-get") is None:
+        print(f"{name} is missing, and only root can install it, by apt-get: the tests that need it will not run", file=sys.stderr)
+        return
+    quiet = {"check": True, "stdout": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
+    subprocess.run(["apt-get", "update"], **quiet)
+    subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", PACKAGES[name]], **quiet)
+
+
+def _once(name: str, version: str, make: Callable[[Path], None]) -> Path:
+    """The folder `name` in the cache, made by `make` unless it is there in this version; whole or not at all, also if two make it."""
+    place = CACHE / f"{name}-{''.join(each if each.isalnum() or each in '.-' else '_' for each in version)}"
+    if not place.is_dir():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE, prefix=".draft-") as draft:
+            (made := Path(draft) / "made").mkdir()
+            make(made)
+            try:
+                made.rename(place)
+            except OSError:
+                if not place.is_dir():
+                    raise
+    return place
+
+
+def _download(draft: Path, *what: str) -> None:
+    subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-cache-dir", "--dest", str(draft), *what], check=True)
+
+
+def _unpack(draft: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=draft.parent) as folder:
+        _download(Path(folder), "--no-deps", "--ignore-requires-python", CARRIER)
+        with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as carrier:
+            for name in carrier.namelist():
+                if name.startswith(INSIDE) and not name.endswith("/"):
+                    file = draft / name.removeprefix(INSIDE)
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_bytes(carrier.read(name))
+
+
+def _pack(draft: Path) -> None:
+    npm = program("npm")
+    if npm is None:
+        raise FileNotFoundError("npm is missing, which fetches PyScript")
+    with tempfile.TemporaryDirectory(dir=draft.parent) as folder:
+        subprocess.run([npm, "pack", "--silent", PYSCRIPT], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
+            archive.extractall(folder, filter="data")
+        for file in (Path(folder) / "package").iterdir():
+            file.rename(draft / file.name)
+
+
+def main() -> None:
+    """Set all of it up."""
+    for name in PROGRAMS:
+        if program(name) is None:
+            install(name)
+    for call in (pyodide, wheels, blosc2, pyscript, chromium, node):
+        print(f"{call.__name__}: {call()}")
+
+
+if __name__ == "__main__":
+    main()
