@@ -8,17 +8,21 @@ comma := ,
 empty :=
 space := $(empty) $(empty)
 
-.PHONY: demo test check unit coverage interop interop-more faults-more lint types docs bench clean
+.PHONY: demo test check unit browser coverage interop interop-more faults-more lint types docs bench clean
 
 demo: .venv/.done ## real climate data, written as Zarr, read over HTTP, drawn as demo.png
 	.venv/bin/azarr demo
 
-test: unit interop ## all tests; the interoperability tests on the newest Python
+test: unit interop browser ## all tests; the interoperability tests on the newest Python, those of the browser in Chromium and Node
 
 check: lint types docs coverage test ## all that CI runs
 
 unit: .venv/.done
-	.venv/bin/python -m pytest --ignore=tests/interop
+	.venv/bin/python -m pytest --ignore=tests/interop --ignore=tests/browser
+
+browser: .venv/.done ## in Pyodide; as root it installs Chromium, where that is missing
+	.venv/bin/python tests/browser/distribution.py
+	.venv/bin/python -m pytest tests/browser
 
 coverage: .venv/.done ## the pure layers must be covered, branch by branch, by their own tests
 	.venv/bin/coverage erase
