@@ -24,15 +24,16 @@ from azarr.stores.memory import MemoryStore
 if TYPE_CHECKING:
     from azarr.stores.http import HTTPStore
     from azarr.stores.local import LocalStore
+    from azarr.stores.opfs import OPFSStore
 
 # fmt: off
 __all__ = [
     "BlockingStore", "ByteRange", "Cleaning", "ConditionalStore", "HTTPStore", "Holding", "Listing", "LocalStore", "MemoryStore",
-    "PinningStore", "Store", "Value", "WritableStore", "store_from",
+    "OPFSStore", "PinningStore", "Store", "Value", "WritableStore", "store_from",
 ]
 # fmt: on
 
-LAZY = {"HTTPStore": "azarr.stores.http", "LocalStore": "azarr.stores.local"}
+LAZY = {"HTTPStore": "azarr.stores.http", "LocalStore": "azarr.stores.local", "OPFSStore": "azarr.stores.opfs"}
 SCHEMES = {"http": "HTTPStore", "https": "HTTPStore", "file": "LocalStore"}
 """EXTENSION_POINT: other schemes of URLs."""
 
