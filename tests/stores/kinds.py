@@ -7,8 +7,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from azarr.stores import HTTPStore, LocalStore, MemoryStore
+from azarr.stores import BucketStore, HTTPStore, LocalStore, MemoryStore
 from azarr.testing import CountingStore
+from buckets import bucket_of
 from servers import serving
 
 Objects = dict[str, bytes]
@@ -41,5 +42,12 @@ async def counting(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
     yield CountingStore(MemoryStore(dict(objects)))
 
 
-READABLE: tuple[Kind, ...] = (memory, local, http, counting)
+@asynccontextmanager
+async def bucket(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
+    name, endpoint = await bucket_of({f"below/here/{key}": data for key, data in objects.items()})
+    yield BucketStore(f"s3://{name}/below/here", endpoint=endpoint)
+
+
+READABLE: tuple[Kind, ...] = (memory, local, http, bucket, counting)
 WRITABLE: tuple[Kind, ...] = (memory, local)
+LISTING: tuple[Kind, ...] = (*WRITABLE, bucket)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kinds import READABLE, WRITABLE, Kind
+from kinds import LISTING, READABLE, WRITABLE, Kind
 
 import azarr
 from azarr.errors import InvalidKey, NodeNotFound
@@ -16,6 +16,7 @@ from azarr.stores import Listing, WritableStore
 from documents import sharded, v2_array, v2_store, v3_array, v3_store
 
 readable = pytest.mark.parametrize("kind", READABLE, ids=lambda kind: kind.__name__)
+listing = pytest.mark.parametrize("kind", LISTING, ids=lambda kind: kind.__name__)
 writable = pytest.mark.parametrize("kind", WRITABLE, ids=lambda kind: kind.__name__)
 TEN = bytes(range(10))
 OBJECTS = {"ten": TEN, "empty": b"", "a/b/c": b"deep", "a/b.c": b"sibling", "ab/c": b"other"}
@@ -209,7 +210,7 @@ async def test_set_takes_any_buffer_and_keeps_a_copy(kind: Kind, tmp_path: Path)
             assert data_of(await store.get("key")) == b"1234"
 
 
-@writable
+@listing
 async def test_listing_gives_names_right_below_and_all_keys_below(kind: Kind, tmp_path: Path):
     async with kind(OBJECTS, tmp_path) as store:
         assert sorted([name async for name in store.list_dir("")]) == ["a/", "ab/", "empty", "ten"]

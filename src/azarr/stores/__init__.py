@@ -22,25 +22,27 @@ from azarr.stores.base import (
 from azarr.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
+    from azarr.stores.buckets import BucketStore
     from azarr.stores.http import HTTPStore
     from azarr.stores.local import LocalStore
+    from azarr.stores.opfs import OPFSStore
 
 # fmt: off
 __all__ = [
-    "BlockingStore", "ByteRange", "Cleaning", "ConditionalStore", "HTTPStore", "Holding", "Listing", "LocalStore", "MemoryStore",
-    "PinningStore", "Store", "Value", "WritableStore", "store_from",
+    "BlockingStore", "BucketStore", "ByteRange", "Cleaning", "ConditionalStore", "HTTPStore", "Holding", "Listing", "LocalStore",
+    "MemoryStore", "OPFSStore", "PinningStore", "Store", "Value", "WritableStore", "store_from",
 ]
 # fmt: on
 
-LAZY = {"HTTPStore": "azarr.stores.http", "LocalStore": "azarr.stores.local"}
-SCHEMES = {"http": "HTTPStore", "https": "HTTPStore", "file": "LocalStore"}
+LAZY = {"BucketStore": "buckets", "HTTPStore": "http", "LocalStore": "local", "OPFSStore": "opfs"}
+SCHEMES = {"http": "HTTPStore", "https": "HTTPStore", "s3": "BucketStore", "gs": "BucketStore", "file": "LocalStore"}
 """EXTENSION_POINT: other schemes of URLs."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(LAZY[name]), name)
+    return getattr(import_module(f"azarr.stores.{LAZY[name]}"), name)
 
 
 def store_from(source: Any, context: Context | None = None) -> Store:
@@ -53,7 +55,7 @@ def store_from(source: Any, context: Context | None = None) -> Store:
         name = SCHEMES.get(scheme) if separator and isinstance(source, str) else "LocalStore"
         if name is None:
             raise ValueError(f"{redact(place)!r}: no store for the scheme {scheme!r}; pass a store object")
-        return __getattr__(name)(place, **({"context": context} if name == "HTTPStore" else {}))
+        return __getattr__(name)(place, **({} if name == "LocalStore" else {"context": context}))
     if callable(getattr(source, "get", None)):
         return source
     raise TypeError(f"a store is a URL, a path, a mapping, or an object with an async get, not {type(source).__name__}")

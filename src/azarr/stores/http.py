@@ -202,11 +202,14 @@ class HTTPStore:
             raise ObjectChanged("the object was replaced while it was being read; read again", status=412)
         if answer.status != 200:
             facts: dict[str, Any] = {"transient": answer.status in TRANSIENT, "retry_after": _wait(answer)}
-            raise TransportError(f"the server answered {answer.status}", status=answer.status, **facts)
+            raise TransportError(self._refusal(answer), status=answer.status, **facts)
         _check_body(answer, most)
         if not {"content-length", "transfer-encoding"} & set(answer.headers):  # it may have been cut, so it may be no version's
             return Value(answer.body)
         return Value(answer.body, _version(answer.headers, len(answer.body)), len(answer.body))
+
+    def _refusal(self, answer: Any) -> str:
+        return f"the server answered {answer.status}"
 
 
 def _place(url: str, base: str = "") -> SplitResult | None:
