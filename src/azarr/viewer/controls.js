@@ -91,6 +91,19 @@ export class Controls {
     small.textContent = `${(this.state.at[axis] + 1).toLocaleString("en")} of ${length.toLocaleString("en")}`;
   }
 
+  // A slider that moves the part of a line that is shown, where that is not all of it.
+  stretch(axis, [start, stop], moved) {
+    const { length } = this.node.axes[axis], size = stop - start;
+    if (size === length || this.sliders.has(axis)) return;
+    const box = this.#slider(axis), { input, small } = this.sliders.get(axis);
+    Object.assign(input, { max: length - size, step: Math.max(1, Math.floor(size / 4)), value: start });
+    small.textContent = `${size.toLocaleString("en")} of ${length.toLocaleString("en")} at a time`;
+    const fresh = input.cloneNode(); // without what a slider of a position does
+    fresh.addEventListener("input", () => moved([Number(fresh.value), Number(fresh.value) + size]));
+    input.replaceWith(fresh);
+    $("sliders").append(box);
+  }
+
   // What stands at the position of each axis.
   place(places) {
     for (const [axis, { input, text }] of this.sliders) {

@@ -56,9 +56,8 @@ class Coordinate:
     def text(self, index: int) -> str:
         """The value at `index`, to be read."""
         value = self.values[index]
-        if self.values.dtype.kind == "M":
-            return str(value).replace("T", " ").removesuffix(".000000000").removesuffix(" 00:00:00")
-        return cf_date(float(value), self.units, self.calendar) if self.is_time else plain(value)
+        is_count = self.is_time and self.values.dtype.kind != "M"
+        return cf_date(float(value), self.units, self.calendar) if is_count else plain(value)
 
     @property
     def numeric(self) -> npt.NDArray[np.float64] | None:
@@ -73,6 +72,8 @@ def plain(value: Any) -> str:
     """A scalar as text: numbers in at most seven digits, all else as NumPy prints it."""
     if isinstance(value, (float, np.floating)):
         return f"{float(value):.7g}"  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(value, np.datetime64):
+        return re.sub(r"( 00:00:00)?(\.0+)?$", "", re.sub(r"(?<=\d)T", " ", str(value)))
     if isinstance(value, (bytes, np.bytes_)):
         return bytes(value).decode("utf-8", "replace")
     return str(value)

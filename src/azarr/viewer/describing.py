@@ -42,7 +42,7 @@ def size_text(nbytes: int) -> str:
 def described(path: str, node: azarr.Array | azarr.Group) -> Facts:
     """The facts of a node, by label, and its attributes."""
     attributes = [[name, attribute_text(value)] for name, value in node.attrs.items() if name != "_ARRAY_DIMENSIONS"]
-    facts: Facts = {"path": path, "kind": entry(path, node)["kind"], "attributes": attributes}
+    facts: Facts = {**entry(path, node), "attributes": attributes}
     title = next((node.attrs[name] for name in TITLES if node.attrs.get(name) not in (None, "", path.rpartition("/")[2])), "")
     facts |= {"title": str(title), "units": str(node.attrs.get("units", ""))}
     if isinstance(node, azarr.Group):
@@ -123,7 +123,7 @@ def apart(array: azarr.Array, fill: bool) -> tuple[Any, ...]:
 def number_text(array: azarr.Array, number: float) -> str:
     """A number of a range, as text; of times, the time."""
     if array.dtype.kind == "M" and math.isfinite(number):
-        return str(np.array(int(number)).astype(array.dtype))
+        return plain(np.array(int(number)).astype(array.dtype)[()])
     return f"{number:.4g}" if abs(number) < 1e4 else f"{number:.6g}"
 
 

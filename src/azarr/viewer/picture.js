@@ -2,7 +2,7 @@
 
 import { edges, room } from "./plot.js";
 
-const BELOW = 46, ABOVE = 26, BESIDE = 12;
+const BELOW = 42, ABOVE = 26, BESIDE = 12;
 const MOVED = 5; // pixels that make a drag of a click
 
 export class Picture {
@@ -44,7 +44,7 @@ export class Picture {
   layout() {
     if (!this.image) return;
     const { window: [[r0, r1], [c0, c1]], ticks, cell, lengths, names, flip } = this.image;
-    const left = room(ticks[0]), most = Math.max(200, Math.min(innerHeight * 0.62, 620));
+    const left = room(ticks[0]), most = Math.max(200, Math.min(innerHeight * 0.56, 620));
     const width = this.frame.clientWidth - left - BESIDE;
     if (width <= 0) return;
     let ratio = ((c1 - c0) * cell) / (r1 - r0);

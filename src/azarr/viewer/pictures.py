@@ -56,11 +56,12 @@ def grid_of(array: azarr.Array) -> Grid:
     return array.layout.inner or array.metadata.grid
 
 
-def fitted(array: azarr.Array, part: Part) -> Part:
-    """`part`, or of its window the middle, as much of it as may be read at once; in steps where it has more elements than pixels."""
+def fitted(array: azarr.Array, part: Part, about: tuple[int, ...] | None = None) -> Part:
+    """`part`, or as much of its window `about` a place (its middle) as may be read at once; in steps, where there are too few pixels."""
     grid = grid_of(array)
+    about = about or tuple((start + stop) // 2 for start, stop in part.window)
     while (plan := part.of(array).plan()).decoded > DECODED or plan.chunks > CHUNKS:
-        smaller = _smaller(part.window, [grid.axes[axis] for axis in part.axes])
+        smaller = _smaller(part.window, [grid.axes[axis] for axis in part.axes], about)
         if smaller == part.window:
             break
         part = Part(part.axes, part.at, smaller, part.steps, part.field)
@@ -70,16 +71,17 @@ def fitted(array: azarr.Array, part: Part) -> Part:
     return Part(part.axes, part.at, part.window, steps, part.field)
 
 
-def _smaller(window: tuple[Span, ...], axes: list[Any]) -> tuple[Span, ...]:
-    """The middle half of the window along the axis on which it has most chunks, from the edge of a chunk to that of another."""
+def _smaller(window: tuple[Span, ...], axes: list[Any], about: tuple[int, ...]) -> tuple[Span, ...]:
+    """Three quarters of the window along the axis on which it has most chunks, from the edge of a chunk to that of another."""
     spans = zip(window, axes, strict=True)
     touched = [(axis.locate(start), axis.locate(stop - 1) + 1) if start < stop else (0, 0) for (start, stop), axis in spans]
     counts = [last - first for first, last in touched]
     most = counts.index(max(counts))
     if counts[most] < 2:
         return window
-    keep = counts[most] // 2
-    first = touched[most][0] + (counts[most] - keep) // 2
+    keep = counts[most] * 3 // 4
+    first = axes[most].locate(about[most]) - keep // 2
+    first = min(max(first, touched[most][0]), touched[most][1] - keep)
     (start, _), (last, size) = axes[most].span(first), axes[most].span(first + keep - 1)
     return (*window[:most], (start, min(last + size, axes[most].length)), *window[most + 1 :])
 
@@ -112,6 +114,5 @@ def note(array: azarr.Array, part: Part, names: list[str]) -> str:
     for axis, (start, stop) in zip(part.axes, part.window, strict=True):
         if stop - start < array.shape[axis]:
             words.append(f"{names[axis]} {start:,} to {stop - 1:,} of {array.shape[axis]:,}")
-    shown = {names[axis]: step for axis, step in zip(part.axes, part.steps, strict=True) if step > 1}
-    words += [f"one element in {step} along {name}" for name, step in shown.items()]
+    words += [f"one in {step} along {names[axis]}" for axis, step in zip(part.axes, part.steps, strict=True) if step > 1]
     return "; ".join(words)

@@ -52,8 +52,12 @@ export class Reader {
     if (this.#asked.has(number)) this.#worker.postMessage({ cancel: number });
   }
 
-  stop(kind) {
-    if (this.#latest.has(kind)) this.cancel(this.#latest.get(kind));
+  // End all that is asked for, of some kinds.
+  stop(...kinds) {
+    for (const kind of kinds) {
+      this.cancel(this.#latest.get(kind));
+      this.#latest.delete(kind); // an answer that is on its way is none
+    }
   }
 
   #install(name) {

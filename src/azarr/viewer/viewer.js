@@ -39,8 +39,7 @@ const hasSecret = (url) => /:\/\/[^/]*@|\?/.test(url);
 
 async function open(url) {
   saidWell();
-  reader.stop("picture");
-  reader.stop("profile");
+  reader.stop("node", "picture", "paint", "value", "profile");
   $("node").hidden = $("by-path").hidden = true;
   state.path = null;
   $("tree").replaceChildren();
@@ -71,8 +70,7 @@ function entitled(name) {
 
 async function choose(path) {
   saidWell();
-  reader.stop("picture");
-  reader.stop("profile");
+  reader.stop("node", "picture", "paint", "value", "profile");
   Object.assign(state, { path, node: null, point: null, window: null, profile: null });
   document.body.classList.remove("drawn");
   $("menu").setAttribute("aria-expanded", "false");
@@ -93,8 +91,8 @@ async function choose(path) {
 
 function describe(node) {
   $("node").hidden = false;
-  $("name").textContent = node.path || (node.kind === "group" ? "/" : "array");
-  $("about").textContent = [node.title, node.units].filter(Boolean).join(" · ");
+  $("name").textContent = node.path || $("source").textContent;
+  $("about").textContent = [node.title, node.shape, node.dtype, node.units].filter(Boolean).join(" · ");
   $("stage").hidden = $("texts").hidden = $("contents-box").hidden = true;
   $("profile").hidden = true;
   list($("facts"), node.facts);
@@ -134,12 +132,15 @@ async function show() {
   try {
     const found = await reader.ask("picture", { path, axes, at, window, field, ...controls.look() }, { happened: said });
     document.body.classList.remove("reading");
-    if (found.texts) return texts(found);
+    if (found.count !== undefined) return texts(found);
     $("stage").hidden = false;
     $("texts").hidden = true;
-    $("stage").classList.toggle("line", axes.length === 1);
-    if (axes.length === 1) return lined(found, true);
+    $("stage").classList.toggle("flat", axes.length === 1);
     state.window = found.window;
+    if (axes.length === 1) {
+      controls.stretch(axes[0], found.window[0], (window) => { state.window = [window]; show(); });
+      return lined(found, true);
+    }
     state.steps = found.steps;
     pictured(found);
     await pointed();
@@ -178,7 +179,7 @@ function texts({ texts: found, count }) {
   document.body.classList.remove("reading");
   $("texts").hidden = false;
   $("stage").hidden = !controls.others().length;
-  $("stage").classList.add("line");
+  $("stage").classList.add("flat");
   $("profile").hidden = true;
   $("said").textContent = $("value").textContent = "";
   $("texts").classList.toggle("one", count === 1);

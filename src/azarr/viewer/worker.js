@@ -31,8 +31,9 @@ async function install(requirement, options = {}) {
 // The package of a codec: the one of the distribution, else that from the index which is known to run here.
 async function installCodec(name) {
   tell(`Loading ${name}`);
-  if (python.lockfile?.packages?.[name]) await python.loadPackage(name, { messageCallback: () => {} });
-  else await install("blosc2", { deps: false });
+  const quiet = { messageCallback: () => {}, errorCallback: () => {} };
+  if (python.lockfile?.packages?.[name]) await python.loadPackage(name, quiet);
+  if (!python.loadedPackages[name]) await install("blosc2", { deps: false });
 }
 
 function reply(number, text, data) {

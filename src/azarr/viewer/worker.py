@@ -178,7 +178,7 @@ class Viewer:
         """The values along one axis, through one point."""
         array = await self.array_at(path)
         span = pictures.window_around(array, axis, None)
-        part = pictures.fitted(array, Part((axis,), tuple(at), (span,), (1,), field))
+        part = pictures.fitted(array, Part((axis,), tuple(at), (span,), (1,), field), (at[axis],))
         values = np.asarray(await part.of(array).read(progress=lambda done, total: tell({"done": done, "total": total})))
         painted = colours.numbers(values)
         assert painted is not None, "profiles are asked for where there are pictures"
@@ -218,7 +218,8 @@ def explained(error: Exception) -> Facts:
     """An error in words for who looks at the page: what is wrong, and what to do now."""
     text = redact(str(error))
     if isinstance(error, MissingPackage):
-        return {"title": "A codec is not there", "text": text, "package": error.package}
+        words = f"The chunks are stored by a codec whose package could not be loaded: {error.package}."
+        return {"title": "A codec is not there", "text": words, "detail": text, "package": error.package}
     if isinstance(error, NodeNotFound):
         hint = "No array or group was found there. Check the address: it is that of the folder which holds zarr.json, .zgroup or .zarray."
         return {"title": "Nothing to show", "text": hint, "detail": text}
