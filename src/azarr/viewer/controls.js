@@ -101,12 +101,13 @@ export class Controls {
     const fresh = input.cloneNode(); // without what a slider of a position does
     fresh.addEventListener("input", () => moved([Number(fresh.value), Number(fresh.value) + size]));
     input.replaceWith(fresh);
+    this.sliders.set(axis, null);
     $("sliders").append(box);
   }
 
   // What stands at the position of each axis.
   place(places) {
-    for (const [axis, { input, text }] of this.sliders) {
+    for (const [axis, { input, text }] of [...this.sliders].filter(([, slider]) => slider)) {
       text.textContent = places[axis];
       input.setAttribute("aria-valuetext", places[axis] || `${this.state.at[axis]}`);
     }
