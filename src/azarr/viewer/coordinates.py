@@ -104,7 +104,7 @@ def cf_date(value: float, units: str, calendar: str = "") -> str:
 
 
 def round_steps(low: float, high: float, most: int) -> npt.NDArray[np.float64]:
-    """Numbers between `low` and `high` that are good to read, multiples of 1, 2 or 5 with zeros; at most `most` steps from each to the next."""
+    """Numbers from `low` to `high` that are good to read, multiples of 1, 2 or 5 with zeros; at most `most` steps."""
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         return np.array([low])
     ten = 10.0 ** math.floor(math.log10((high - low) / most))

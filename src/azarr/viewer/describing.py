@@ -30,7 +30,7 @@ def entry(path: str, node: azarr.Array | azarr.Group) -> Facts:
 
 def times(lengths: Iterable[int]) -> str:
     """Lengths as they are read out."""
-    return " × ".join(f"{length:,}" for length in lengths)  # noqa: RUF001  # the sign that is meant
+    return " \N{MULTIPLICATION SIGN} ".join(f"{length:,}" for length in lengths)
 
 
 def size_text(nbytes: int) -> str:

@@ -1,4 +1,4 @@
-"""What the page asks for: opening, listing, pictures, profiles. Each question is a task, which can be cancelled. JSON in, JSON and bytes out."""
+"""What the page asks for: opening, listing, pictures, profiles. A question is a task that can be cancelled. JSON in, JSON and bytes out."""
 
 from __future__ import annotations
 
