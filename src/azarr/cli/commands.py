@@ -3,8 +3,9 @@
 import asyncio
 import tempfile
 import warnings
+import webbrowser
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -178,6 +179,37 @@ async def print_report(url: str) -> None:
     typer.echo(str(report))
     if not report.ok:
         raise typer.Exit(1)
+
+
+@app.command()
+def view(
+    url: URL,
+    port: Annotated[int, typer.Option(help="Where to listen; the system chooses if it is not given.")] = 0,
+    browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
+    pyodide: Annotated[
+        str | None, typer.Option(envvar="AZARR_PYODIDE", help="A URL or a folder of Pyodide; its public one if not given.")
+    ] = None,
+    relay: Annotated[bool, typer.Option("--relay", help="Read a URL through this machine: for servers that refuse pages (CORS).")] = False,
+    cors: Annotated[bool, typer.Option("--cors", help="Allow the pages of other sites to read the data, too.")] = False,
+) -> None:
+    """Show a hierarchy in the browser: its tree, metadata, pictures and profiles. Until it is interrupted."""
+    with suppress(KeyboardInterrupt):
+        run(show(url, place(azarr.open, url), port=port, browser=browser, pyodide=pyodide, relay=relay, cors=cors))
+
+
+async def show(url: str, root: azarr.Ref, *, port: int, browser: bool, pyodide: str | None, relay: bool, cors: bool) -> None:
+    """Serve the viewer. What is on this machine is opened before, so that an error is one of the command."""
+    from azarr.cli.view import serve_viewer
+
+    remote = url.startswith(("http://", "https://")) and not relay
+    store = None if remote else (await root).store
+    name = azarr.errors.redact(url).partition("?")[0].rstrip("/").rpartition("/")[2] or "data"
+    distribution = Path(pyodide) if pyodide is not None and "://" not in pyodide else pyodide
+    async with serve_viewer(store, name, url=url, port=port, pyodide=distribution, cors=cors) as page:
+        typer.echo(f"{azarr.errors.redact(url)} is shown at {page} until you press Ctrl-C")
+        if browser:
+            await asyncio.to_thread(webbrowser.open, page)
+        await asyncio.Event().wait()
 
 
 @app.command()
