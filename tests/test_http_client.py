@@ -327,7 +327,7 @@ async def test_many_connections_that_servers_close_are_not_remembered():
             await get(speaker, context)
             await asyncio.wait_for(speaker.until_closed(), 5)
             await turns()
-        client = (await cpython._clients(context)).plain
+        client = cpython._running(context).plain
         assert len(client._all) <= 2
 
 

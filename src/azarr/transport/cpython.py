@@ -16,21 +16,22 @@ from azarr.errors import MissingPackage, StoreError, TimedOut, TransportError, T
 from azarr.transport.http1 import CONNECT, Client, Unusual
 from azarr.transport.response import Response
 
+SENT = {"Accept-Encoding": "identity", "Accept": "*/*", "User-Agent": "azarr"}
+"""Headers of every request, unless the caller has them otherwise."""
+
 
 async def fetch(url: str, *, headers: Mapping[str, str], context: Context, most: int | None = None) -> Response:
     """GET `url`, which is quoted already. Any status is an answer; a body above `most` bytes is not read, and None.
 
     No answer, or a body that is shorter than announced, is a `TransportError`.
     """
-    clients = await _clients(context)
+    clients = _running(context) or await _started(context)
     if clients.process != os.getpid():
         raise StoreError("the process was forked while this event loop ran; connections cannot be shared: run a loop of its own")
-    scheme, _, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    origin, headers = f"{scheme}://{host}", {"Accept-Encoding": "identity", "Accept": "*/*", "User-Agent": "azarr", **headers}
-    if slash and origin not in clients.plain.unusual:
+    slash, headers = url.find("/", len("https://")), {**SENT, **headers}
+    if slash > 0 and (origin := url[:slash]) not in clients.plain.unusual:
         try:
-            return await clients.plain.get(origin, f"/{path}", headers=headers, most=most, patience=context.timeout)
+            return await clients.plain.get(origin, url[slash:], headers=headers, most=most, patience=context.timeout)
         except Unusual:
             pass
     return await clients.full(url, headers, most, context.timeout)
@@ -39,6 +40,7 @@ async def fetch(url: str, *, headers: Mapping[str, str], context: Context, most:
 class _Clients:
     def __init__(self) -> None:
         self.plain, self.process = Client(), os.getpid()
+        self.keeper: AsyncGenerator[None, None]
         self._session: Any = None
 
     async def full(self, url: str, headers: Mapping[str, str], most: int | None, patience: float) -> Response:
@@ -85,33 +87,35 @@ def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-_kept: weakref.WeakKeyDictionary[Context, dict[asyncio.AbstractEventLoop, AsyncGenerator[_Clients, None]]] = weakref.WeakKeyDictionary()
-"""Clients are kept by a generator, as a loop closes all that are left when it shuts down."""
+_kept: weakref.WeakKeyDictionary[Context, dict[asyncio.AbstractEventLoop, _Clients]] = weakref.WeakKeyDictionary()
 
 
-async def _clients(context: Context) -> _Clients:
-    loop, of_context = asyncio.get_running_loop(), _kept.get(context)
-    if of_context is None:
+def _running(context: Context) -> _Clients | None:
+    of_context = _kept.get(context)
+    return None if of_context is None else of_context.get(asyncio.get_running_loop())
+
+
+async def _started(context: Context) -> _Clients:
+    if (of_context := _kept.get(context)) is None:
         of_context = _kept[context] = {}
         context.closers.append(partial(_close, of_context))
-    if (keeper := of_context.get(loop)) is not None:
-        return await keeper.asend(None)
     for closed in [other for other in of_context if other.is_closed()]:
         del of_context[closed]
-    keeper = of_context[loop] = _keep(of_context, loop)
-    return await anext(keeper)
+    loop, clients = asyncio.get_running_loop(), _Clients()
+    of_context[loop], clients.keeper = clients, _keep(clients, of_context, loop)
+    await anext(clients.keeper)
+    return clients
 
 
-async def _close(of_context: dict[Any, AsyncGenerator[_Clients, None]]) -> None:
-    if (keeper := of_context.get(asyncio.get_running_loop())) is not None:
-        await keeper.aclose()
+async def _close(of_context: dict[asyncio.AbstractEventLoop, _Clients]) -> None:
+    if (clients := of_context.get(asyncio.get_running_loop())) is not None:
+        await clients.keeper.aclose()
 
 
-async def _keep(of_context: dict[Any, Any], loop: asyncio.AbstractEventLoop) -> AsyncGenerator[_Clients, None]:
-    clients = _Clients()
+async def _keep(clients: _Clients, of_context: dict[Any, Any], loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None, None]:
+    """A generator, as a loop closes all that are left when it shuts down."""
     try:
-        while True:
-            yield clients
+        yield
     finally:
         of_context.pop(loop, None)
         await clients.close()

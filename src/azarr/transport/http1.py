@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -27,8 +28,9 @@ IDLE, ADDRESSES_LAST = 30.0, 60.0
 """Seconds for which a connection is kept that nobody uses, and for which an address is taken to be that of its host."""
 CONNECT, NEXT_ADDRESS = 30.0, 3.0
 """Seconds in which a connection must stand, at most; and in which the next address of the host is tried, where there are several."""
-FIRST = re.compile(r"HTTP/1\.1 [0-9]{3}(?: |\r|$)")
-FIELD = re.compile(r"\n([^:\s]+):[ \t]*([^\r\n]*)")
+ROOM = 64 << 10
+"""Bytes that are read at a time where it is not known yet what comes: many answers as a whole."""
+PLAIN = re.compile(r"HTTP/1\.1 [0-9]{3}(?: [^\r\n]*)?(?:\r\n[^:\s]+:[^\r\n]*)*")
 SINGLE = ("content-length", "transfer-encoding", "content-range", "content-encoding", "etag", "connection")
 """Fields of which there may be one."""
 PORTS = {"http": 80, "https": 443}
@@ -47,36 +49,38 @@ def _longer() -> TransportError:
 
 
 class _Connection(asyncio.BufferedProtocol):
-    """One request at a time. It is `open` until it cannot be used again."""
+    """One request at a time. It is `open` until it cannot be used again. What comes is read into `room`, which all connections of
+    a loop share, as it is emptied at once; the rest of a long body, right into memory of its own.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, room: memoryview) -> None:
         self.loop = asyncio.get_running_loop()
         self.transport: Any = None
-        self.open, self.used, self.since = True, False, 0.0
-        self._head = memoryview(bytearray(HEAD))
-        self._filled = self._got = self._most = 0
+        self.open, self.used, self.moved = True, False, 0.0
+        self._room, self._begun = room, bytearray()
+        self._got = self._most = 0
         self._body: memoryview | None = None
         self._answer: tuple[int, dict[str, str]] | None = None
         self._waiter: asyncio.Future[Response] | None = None
-        self._moved, self._patience = 0.0, 0.0
+        self._patience = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    async def get(self, request: bytes, most: int | None, patience: float) -> Response:
-        self._filled = self._got = 0
-        self._body = self._answer = None
+    def ask(self, request: bytes, most: int | None, patience: float) -> asyncio.Future[Response]:
+        """Send `request`. When the answer was waited for, `asked` is to be called."""
         self._most = -1 if most is None else most
-        self._waiter = self.loop.create_future()
-        self._moved = self.loop.time()
+        self._waiter = waiter = self.loop.create_future()
+        self.moved = self.loop.time()
         if self._timer is None or patience < self._patience:
             self._watch(patience)
         self._patience = patience
-        try:
-            self.transport.write(request)
-            return await self._waiter
-        finally:
-            if self._waiter.cancelled() or not self._waiter.done():
-                self.close()
-            self._waiter, self.used = None, True
+        self.transport.write(request)
+        return waiter
+
+    def asked(self) -> None:
+        """Nobody waits any more: if the answer is not here, the connection cannot be used again."""
+        if self._waiter is None or self._waiter.cancelled() or not self._waiter.done():
+            self.close()
+        self._waiter, self.used = None, True
 
     def _watch(self, seconds: float) -> None:
         """Look in so many seconds whether something has come. One timer serves all requests of a connection."""
@@ -88,7 +92,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._timer = None
         if self._waiter is None:
             return
-        if (left := self._moved + self._patience - self.loop.time()) > 0:
+        if (left := self.moved + self._patience - self.loop.time()) > 0:
             self._watch(left)
         else:
             self._fail(TimedOut(f"not a byte for {self._patience:g} seconds, after {self._came}", transient=True))
@@ -101,43 +105,46 @@ class _Connection(asyncio.BufferedProtocol):
         self.transport = transport
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._head[self._filled :] if self._body is None else self._body[self._got :]
+        return self._room if self._body is None else self._body[self._got :]
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._waiter is None or self._waiter.done():  # more than was announced, or nothing was asked for
             self.close()
             return
-        self._moved = self.loop.time()
+        self.moved = self.loop.time()
         if self._body is not None:
             self._got += nbytes
-        else:
-            self._filled += nbytes
-            head = bytes(self._head[: self._filled])
-            end = head.find(b"\r\n\r\n")
-            if end < 0:
-                if self._filled == HEAD:
-                    self._fail(Unusual())
-                return
-            try:
-                self._begin(head[:end].decode("latin-1"), self._head[end + 4 : self._filled])
-            except (Unusual, TransportError) as error:
-                self._fail(error)
-                return
-            except (MemoryError, ValueError):
-                self._fail(TransportError("the body would be larger than there is memory"))
-                return
-        if self._body is not None and self._got == len(self._body):
-            self._fail(_longer())
-        elif self._body is not None and self._got == len(self._body) - 1:
-            self._end(self._body[:-1])
+            if self._got == len(self._body):
+                self._fail(_longer())
+            elif self._got == len(self._body) - 1:
+                self._end(self._body[:-1])
+            return
+        came = bytearray(self._room[:nbytes])
+        if self._begun:
+            came = self._begun + came
+        end = came.find(b"\r\n\r\n")
+        if end < 0:
+            self._begun = came
+            if len(came) >= HEAD:
+                self._fail(Unusual())
+            return
+        try:
+            self._begin(came[:end].decode("latin-1"), memoryview(came)[end + 4 :])
+        except (Unusual, TransportError) as error:
+            self._fail(error)
+        except (MemoryError, ValueError):
+            self._fail(TransportError("the body would be larger than there is memory"))
 
     def _begin(self, head: str, rest: memoryview) -> None:
-        fields = [(name.lower(), value.rstrip(" \t")) for name, value in FIELD.findall(head)]
-        headers = dict(fields)
-        if not FIRST.match(head) or len(fields) != head.count("\n"):  # a line that is no field
+        if not PLAIN.fullmatch(head):
             raise Unusual
-        if len(headers) != len(fields) and any([name for name, _ in fields].count(name) > 1 for name in SINGLE):
-            raise Unusual
+        headers = dict[str, str]()
+        for line in head.split("\r\n")[1:]:
+            name, _, value = line.partition(":")
+            name = name.lower()
+            if name in headers and name in SINGLE:
+                raise Unusual
+            headers[name] = value.strip(" \t")
         status = int(head[9:12])
         length = "0" if status in (204, 304) else headers.get("content-length", "")
         if status < 200 or "transfer-encoding" in headers or not (length.isascii() and length.isdigit()):
@@ -151,21 +158,23 @@ class _Connection(asyncio.BufferedProtocol):
         if size > self._most >= 0:
             self.close()
             self._end(None)
-            return
-        # One byte more, so that what comes behind the body is not taken for the next answer.
-        self._body, self._got = np.empty(size + 1, np.uint8).data, len(rest)
-        self._body[: len(rest)] = rest
+        elif len(rest) == size:
+            self._end(rest)
+        else:
+            # One byte more, so that what comes behind the body is not taken for the next answer.
+            self._body, self._got = np.empty(size + 1, np.uint8).data, len(rest)
+            self._body[: len(rest)] = rest
 
     def _end(self, body: Buffer | None) -> None:
         assert self._waiter is not None
         assert self._answer is not None
         self._waiter.set_result(Response(*self._answer, body))
         self._body = None
-        self._filled = 0
+        self._begun = bytearray()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.open = False
-        if self.used and self._body is None and not self._filled:
+        if self.used and self._body is None and not self._begun:
             self._fail(_Stale())
         else:
             cause = f" ({type(exc).__name__})" if exc else ""
@@ -197,6 +206,7 @@ class Client:
         self._addresses = dict[tuple[str, int], tuple[float, list[str]]]()
         self._locks = defaultdict[tuple[str, int], asyncio.Lock](asyncio.Lock)
         self._ssl: ssl.SSLContext | None = None
+        self._room = memoryview(bytearray(ROOM))
 
     async def get(self, origin: str, target: str, *, headers: Mapping[str, str], most: int | None, patience: float) -> Response:
         """The answer to GET. Errors: `TransportError`, and `Unusual`."""
@@ -208,15 +218,15 @@ class Client:
         while True:
             connection = self._kept(origin) or await self._connect(urlsplit(origin), min(CONNECT, patience))
             try:
-                answer = await connection.get(request, most, patience)
+                return await connection.ask(request, most, patience)
             except _Stale:
                 continue
             except Unusual:
                 self.unusual.add(origin)
                 raise
             finally:
+                connection.asked()
                 self._give_back(origin, connection)
-            return answer
 
     def _kept(self, origin: str) -> _Connection | None:
         idle = self._idle[origin]
@@ -231,10 +241,9 @@ class Client:
             connection.close()
             self._all.discard(connection)
             return
-        idle, now = self._idle[origin], self.loop.time()
-        connection.since = now
+        idle = self._idle[origin]
         idle.append(connection)
-        while idle[0].since < now - IDLE:  # the longest unused stand first
+        while idle[0].moved < connection.moved - IDLE:  # the longest unused stand first
             self._all.discard(idle[0])
             idle.pop(0).close()
 
@@ -249,7 +258,7 @@ class Client:
                 try:
                     async with asyncio.timeout(min(NEXT_ADDRESS, patience) if left else patience):
                         _, connection = await self.loop.create_connection(
-                            _Connection, address, port, ssl=self._ssl if secure else None, server_hostname=host if secure else None
+                            partial(_Connection, self._room), address, port, ssl=self._ssl if secure else None, server_hostname=host if secure else None
                         )
                 except OSError:
                     if not left:
