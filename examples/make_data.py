@@ -1,4 +1,4 @@
-"""Makes `climate.zarr`, the small data set that the examples read: surface temperature of North America, every twelfth year of 1860 to 2099.
+"""Makes `climate.zarr`, which the examples read: surface temperature of North America, every twelfth year of 1860 to 2099.
 
 From the package `iris-sample-data`: output of a climate model of the Met Office, scenario A1B, yearly means in kelvin, 3.75 degrees.
 
@@ -17,6 +17,7 @@ EVERY = 12
 
 
 async def main() -> None:
+    """Write it beside this file, and show what is in it."""
     await azarr.open_group(STORE, mode="w", attributes={"title": "Surface temperature of North America, scenario A1B"})
     for name, variable in read_climate().items():
         if "/" not in name:

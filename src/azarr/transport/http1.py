@@ -257,9 +257,8 @@ class Client:
             for left, address in reversed(list(enumerate(reversed(addresses)))):
                 try:
                     async with asyncio.timeout(min(NEXT_ADDRESS, patience) if left else patience):
-                        _, connection = await self.loop.create_connection(
-                            partial(_Connection, self._room), address, port, ssl=self._ssl if secure else None, server_hostname=host if secure else None
-                        )
+                        tls: Any = {"ssl": self._ssl, "server_hostname": host} if secure else {}
+                        _, connection = await self.loop.create_connection(partial(_Connection, self._room), address, port, **tls)
                 except OSError:
                     if not left:
                         raise
