@@ -30,7 +30,7 @@ def test_the_two_lines_run_in_cells_that_can_be_edited(page: Page, site: Site, w
     for number in range(3):
         cells.nth(number).hover()
         cells.nth(number).locator(".py-editor-run-button").click()
-        expect(cells.nth(number).locator(".py-editor-output")).not_to_be_empty(timeout=60_000)
+        expect(cells.nth(number).locator(".py-editor-output")).not_to_be_empty(timeout=180_000)
     outputs = cells.locator(".py-editor-output")
     part = sync.run(azarr.open_group(STORE).air_temperature[5:])
     expect(outputs.nth(0)).to_contain_text("air_temperature (time: 20, latitude: 37, longitude: 49) float32")
