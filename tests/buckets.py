@@ -5,10 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from functools import cache
+from importlib import import_module
 from urllib.parse import quote
-
-import aiohttp
-from moto.server import ThreadedMotoServer
 
 numbers = itertools.count()
 
@@ -17,7 +15,7 @@ async def bucket_of(objects: Mapping[str, bytes], *, public: bool = True) -> tup
     """A new bucket with these objects: its name, and the endpoint. Where it is not `public`, nobody may read them."""
     bucket, endpoint = f"measures-{next(numbers)}", server()
     headers = {"x-amz-acl": "public-read" if public else "private"}
-    async with aiohttp.ClientSession(endpoint) as session:
+    async with import_module("aiohttp").ClientSession(endpoint) as session:  # not in the browser
         (await session.put(f"/{bucket}")).raise_for_status()
         for key, data in objects.items():
             (await session.put(f"/{bucket}/{quote(key)}", data=data, headers=headers)).raise_for_status()
@@ -27,7 +25,7 @@ async def bucket_of(objects: Mapping[str, bytes], *, public: bool = True) -> tup
 @cache
 def server() -> str:
     """Where the one server is, which ends with the process."""
-    started = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    started = import_module("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     started.start()
     host, port = started.get_host_and_port()
     return f"http://{host}:{port}"

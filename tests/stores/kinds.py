@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from azarr.stores import BucketStore, HTTPStore, LocalStore, MemoryStore
+from azarr.stores import BucketStore, HTTPStore, LocalStore, MemoryStore, OPFSStore
 from azarr.testing import CountingStore
 from buckets import bucket_of
+from oracles import BROWSER
 from servers import serving
 
 Objects = dict[str, bytes]
@@ -48,6 +50,22 @@ async def bucket(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
     yield BucketStore(f"s3://{name}/below/here", endpoint=endpoint)
 
 
-READABLE: tuple[Kind, ...] = (memory, local, http, bucket, counting)
-WRITABLE: tuple[Kind, ...] = (memory, local)
-LISTING: tuple[Kind, ...] = (*WRITABLE, bucket)
+@asynccontextmanager
+async def opfs(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
+    store = OPFSStore(f"tests/{folder.name}")
+    for key, data in objects.items():
+        await store.set(key, data)
+    yield store
+    for key in [key async for key in store.list("")]:
+        await store.delete(key)
+
+
+def files_of_browser() -> tuple[Kind, ...]:
+    """The store of browsers, where this is one: Node runs the same Python, and has no such files."""
+    return (opfs,) if BROWSER and hasattr(getattr(import_module("js"), "navigator", None), "storage") else ()
+
+
+SERVED: tuple[Kind, ...] = () if BROWSER else (http, bucket)
+WRITABLE: tuple[Kind, ...] = (memory, local, *files_of_browser())
+READABLE: tuple[Kind, ...] = (*WRITABLE, *SERVED, counting)
+LISTING: tuple[Kind, ...] = (*WRITABLE, *SERVED[1:])

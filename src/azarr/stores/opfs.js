@@ -6,7 +6,7 @@
 (() => {
   const STAGED = ".azarr-staged", ANY = "*", DAY = 864e5;
   const TICK = 20;        // milliseconds: the clocks of file systems move in steps up to 10
-  const AGAIN = 100;      // tries to read what others replace, or to write into a folder that others delete
+  const AGAIN = 100;      // tries, where others replace the object, or delete its folder, at the same time
   const FOLDERS = 4096;   // handles that are kept
   const known = (error, ...names) => names.includes(error.name);
   const versionOf = (file) => file && `${file.lastModified}-${file.size}`;
@@ -22,6 +22,8 @@
 
     // The root, and what it is called in names of locks. Handles are looked up by their path each time they are used.
     const open = async () => {
+      if (!globalThis.navigator?.storage?.getDirectory)
+        throw new DOMException("no files of its own: the browser is too old, or the page is not secure (https)", "NotSupportedError");
       const all = await navigator.storage.getDirectory();
       const above = handle && (await all.resolve(handle));
       place = handle && !above ? `picked ${handle.name}` : `/${(above ?? path.split("/").filter(Boolean)).join("/")}`;
@@ -57,19 +59,26 @@
 
     const split = (key) => { const parts = key.split("/"); return [parts, parts.pop()]; };
 
-    const get = async (key, start, stop) => {
+    // What `work` gives, which is done again when it fails in one of these ways.
+    const again = async (names, work) => {
       for (let tries = 0; ; tries++) {
-        const file = await fileOf(...split(key));
-        if (!file) return undefined;
-        const first = start < 0 ? Math.max(file.size + start, 0) : Math.min(start, file.size);
-        const last = Math.max(first, Math.min(stop ?? file.size, file.size));
         try {
-          return [await file.slice(first, last).arrayBuffer(), versionOf(file), file.size];
-        } catch (error) {  // it was replaced, or deleted, since it was looked up
-          if (!known(error, "NotFoundError", "NotReadableError") || tries > AGAIN) throw error;
+          return await work();
+        } catch (error) {
+          if (!known(error, ...names) || tries > AGAIN) throw error;
+          folders.clear();
         }
       }
     };
+
+    // A file that is replaced or deleted after it was looked up can no longer be read.
+    const get = (key, start, stop) => again(["NotFoundError", "NotReadableError"], async () => {
+      const file = await fileOf(...split(key));
+      if (!file) return undefined;
+      const first = start < 0 ? Math.max(file.size + start, 0) : Math.min(start, file.size);
+      const last = Math.max(first, Math.min(stop ?? file.size, file.size));
+      return [await file.slice(first, last).arrayBuffer(), versionOf(file), file.size];
+    });
 
     const locked = async (what, key, signal, work) => {
       await (opened ??= open());
@@ -105,32 +114,24 @@
           await stream.abort().catch(() => {});
           throw error;
         }
-        for (let tries = 0; ; tries++) {
-          signal.throwIfAborted();
-          try {
-            return await staged.move(await folder(parts, true), name);
-          } catch (error) {  // others deleted the folder
-            if (!known(error, "NotFoundError") || tries > AGAIN) throw error;
-            folders.clear();
-          }
-        }
+        signal.throwIfAborted();
+        await again(["NotFoundError", "NoModificationAllowedError"], async () => staged.move(await folder(parts, true), name));
       } catch (error) {
         await waiting.removeEntry(own).catch(() => {});
         throw error;
       }
     };
 
-    // Folders go with their last object.
+    // Folders go with their last object, unless others work in them. While one is deleted, nothing in it can be.
     const remove = async (parts, name) => {
+      await again(["NoModificationAllowedError"], async () => (await folder(parts)).removeEntry(name));
       try {
-        await (await folder(parts))?.removeEntry(name);
-        for (const above = [...parts]; above.length; ) {
+        for (const above = [...parts]; above.length; folders.clear()) {
           const last = above.pop();
           await (await folder(above))?.removeEntry(last);
-          folders.clear();
         }
       } catch (error) {
-        if (!known(error, "NotFoundError", "InvalidModificationError")) throw error;
+        if (!known(error, "NotFoundError", "InvalidModificationError", "NoModificationAllowedError")) throw error;
       }
     };
 
@@ -148,11 +149,11 @@
       return found.sort();
     };
 
-    // What staged more than `age` ago is of somebody who is dead.
-    const clean = async (age) => {
+    // What was staged a day ago is of somebody who is dead.
+    const clean = async () => {
       const waiting = await folder([STAGED]);
       for await (const [name, each] of waiting?.entries() ?? [])
-        if ((await each.getFile()).lastModified < Date.now() - age) await waiting.removeEntry(name);
+        if ((await each.getFile()).lastModified < Date.now() - DAY) await waiting.removeEntry(name);
     };
 
     return {
@@ -163,7 +164,7 @@
         return operation((signal) => put(key, copy, version, signal));
       },
       list: (prefix, deep) => operation(() => list(prefix, deep)),
-      clean: (age) => operation(() => clean(age ?? DAY)),
+      clean: () => operation(clean),
       // Ending it lets go, once it is held.
       hold: (key) => operation((signal) => new Promise((held, failed) => {
         locked("hold", key, signal, () => new Promise((release) => {
