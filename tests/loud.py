@@ -1,4 +1,4 @@
-"""Opens, lists, reads and streams what is at a path or URL, and prints every blocking call that the event loop's thread made.
+"""Opens, lists, reads and streams what is at a path or URL, or has a cache forget what it has on disk, and prints every blocking call that the event loop's thread made.
 
 An audit hook hears each file that is opened, folder that is listed, name that is resolved, sleep, and module that is imported, wherever in
 Python or C it happens. It cannot be taken away again, so this runs in a process of its own (see test_engine.py). Modules of azarr and
@@ -59,8 +59,29 @@ async def use(source: str, *, block: bool) -> None:
     listening.on = False
 
 
+async def forget(folder: str) -> None:
+    """Write to an array through a cache that has all of it on disk, and read a chunk that turns out to be damaged."""
+    inner = dict[str, bytes]()
+    store = azarr.Cached(azarr.stores.MemoryStore(inner), disk=folder, recheck=False)
+    array = await azarr.create_array(store, "t", shape=(8,), dtype="int32", chunks=(4,), compressors="zstd", fill_value=7)
+    await array[:4].write(1)
+    assert (await array[:4]).tolist() == [1] * 4
+    inner["t/c/1"] = b"damaged"
+    before = set(Path(folder).glob("*/*"))
+    listening.on = True
+    await array[:4].write(2)
+    try:
+        await array[4:]
+    except azarr.errors.ChunkDecodeError:
+        listening.on = False
+    assert set(Path(folder).glob("*/*")) < before
+
+
 async def main() -> None:
-    await use(sys.argv[1], block="--block" in sys.argv)
+    if "--forget" in sys.argv:
+        await forget(sys.argv[1])
+    else:
+        await use(sys.argv[1], block="--block" in sys.argv)
 
 
 if __name__ == "__main__":

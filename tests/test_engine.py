@@ -608,6 +608,10 @@ async def test_nothing_blocks_the_loop_over_http(tmp_path: Path):
         assert await run_loud(server.url) == "quiet\n"
 
 
+async def test_nothing_blocks_the_loop_where_a_cache_forgets_what_it_has_on_disk(tmp_path: Path):
+    assert await run_loud(str(tmp_path), "--forget") == "quiet\n"
+
+
 async def test_the_detector_hears_a_blocking_call(tmp_path: Path):
     await write_example(tmp_path)
     assert "open" in await run_loud(str(tmp_path), "--block")

@@ -39,9 +39,13 @@ AT_ONCE = 16
 async def read_waiting(reading: Reading, context: Context, loops: int) -> None:
     """Run fetch loops until the jobs are done. The first error stops them all, and is raised when none is running any more."""
     work = _Work(reading, context)
-    async with together() as group:
-        for _ in range(loops):
-            group.create_task(work.loop())
+    try:
+        async with together() as group:
+            for _ in range(loops):
+                group.create_task(work.loop())
+    finally:
+        if (settle := getattr(reading.target.store, "settle", None)) is not None:  # a cache deletes what turned out to be damaged
+            await settle()
 
 
 class _Work:
@@ -57,8 +61,7 @@ class _Work:
 
     async def loop(self) -> None:
         while (asked := self.reading.next_job()) is not None:
-            few = self.reading.cache is None or len(asked.pieces) * self.reading.target.layout.read_nbytes < COPIED
-            job = self.reading.without_cached(asked) if few else await offload(partial(self.reading.without_cached, asked))
+            job = asked if self.reading.cache is None else await self.without_cached(asked)
             for piece in job.pieces if job.shard is None else ():
                 await self.chunk(piece)
             while job.shard is not None and job.pieces:
@@ -72,6 +75,11 @@ class _Work:
                     if not self.by_whole(job):
                         raise
             self.reading.finished(asked)
+
+    async def without_cached(self, job: Job) -> Job:
+        """What is left of `job` when its chunks that are in the cache have been placed."""
+        few = len(job.pieces) * self.reading.target.layout.read_nbytes < COPIED
+        return self.reading.without_cached(job) if few else await offload(partial(self.reading.without_cached, job))
 
     async def chunk(self, piece: Piece) -> None:
         target = self.reading.target

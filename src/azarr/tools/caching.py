@@ -54,6 +54,8 @@ class Cached:
         self._kept: OrderedDict[What, _Entry] = OrderedDict()
         self._disk = None if disk is None else _Folder(Path(disk), bytes_of(disk_size), getattr(inner, "identity", repr(inner)))
         self._openings, self._forgotten, self._lock = 0, 0, threading.Lock()
+        self._deleting: dict[str, int] = {}
+        """Keys of what is forgotten and still on disk, and when it was forgotten; it is not read from there any more."""
         for name in ("list", "list_dir", "hold", "clean"):  # it can what the inner store can
             if hasattr(inner, name):
                 setattr(self, name, getattr(inner, name))
@@ -104,6 +106,7 @@ class Cached:
             answer = await self._ask(what, match, unless)
         except ObjectChanged:
             self.forget(what[0])
+            await self.settle()
             raise
         if answer is UNCHANGED and before is not None:
             self._keep(what, _Entry(before, asked, openings), since)
@@ -112,11 +115,13 @@ class Cached:
             return Checked(*before)
         if answer is not None and match is not None and answer.version != match:
             self.forget(what[0])
+            await self.settle()
             return answer
         kept = _Entry(None if answer is None else Kept(_own(answer.data), answer.version, answer.size), asked, openings)
         if before is not None and answer is not None and before.version != answer.version:
             self.forget(what[0])  # other parts of it are of the old version too
             since = self._forgotten
+            await self.settle()
         if self._keep(what, kept, since) and self._disk is not None and kept.value is not None:
             await offload(lambda: self._write(what, kept, since))
         return answer
@@ -135,13 +140,26 @@ class Cached:
         return entry.openings == self._openings if isinstance(self.recheck, str) else time.time() - entry.checked < self.recheck
 
     def forget(self, key: str) -> None:
-        """Drop what is held of the object under `key`. What is on its way to be kept is dropped too."""
+        """Drop what is held of the object under `key`; from disk by `settle`. What is on its way to be kept is dropped too."""
         with self._lock:
             self._forgotten += 1
             for what in [what for what in self._kept if what[0] == key]:
                 self._drop(what)
-        if self._disk is not None:
+            if self._disk is not None:
+                self._deleting[key] = self._forgotten
+
+    async def settle(self) -> None:
+        """Delete the files of what was forgotten; before what made that necessary returns."""
+        while self._deleting:
+            await offload(self._delete)
+
+    def _delete(self) -> None:
+        assert self._disk is not None
+        for key, since in list(self._deleting.items()):
             self._disk.forget(key)
+            with self._lock:
+                if self._deleting.get(key) == since:  # else it was forgotten again meanwhile
+                    del self._deleting[key]
 
     def _look(self, what: What) -> _Entry | None:
         with self._lock:
@@ -168,16 +186,18 @@ class Cached:
     def _forgetting(self, change: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def changed(key: str, *arguments: Any) -> Any:
             self.forget(key)
+            await self.settle()  # not only in the end, as the process may be killed meanwhile
             try:
                 return await change(key, *arguments)
             finally:
                 self.forget(key)
+                await self.settle()
 
         return changed
 
     def _read(self, what: What) -> _Entry | None:
         assert self._disk is not None
-        if (found := self._disk.read(what)) is None:
+        if what[0] in self._deleting or (found := self._disk.read(what)) is None:
             return None
         return _Entry(found[0], found[1], -1)
 
