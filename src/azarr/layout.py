@@ -76,14 +76,32 @@ class Layout:
         return max(1, math.prod(sizes) * self.metadata.dtype.numpy.itemsize)
 
 
+MOST_KNOWN = 256
+_known: dict[tuple[Any, ...], Layout] = {}
+"""Layouts by the very objects that they are made of: documents that are alike share them (see `metadata`)."""
+
+
 def compile_layout(metadata: ArrayMetadata, where: str, *, limits: Limits = DEFAULT_LIMITS, lenient: bool = False) -> Layout:
     """The layout of an array, with its codecs made and checked. `where` names it in warnings.
 
     Errors: `UnknownCodec`, `MetadataError`, `LimitExceeded`.
     """
-    permutation, readable = tuple(range(metadata.ndim)), without_unknown(metadata, KNOWN, where)
+    readable = without_unknown(metadata, KNOWN, where)
+    if readable.grid.chunks is None:  # it may be large
+        return _compiled(readable, limits, lenient)
+    parts = (readable.grid, readable.codecs, readable.dtype, readable.key_encoding, readable.fill)
+    alike = (*map(id, parts), limits, lenient)
+    if (known := _known.get(alike)) is None:
+        if len(_known) >= MOST_KNOWN:
+            _known.clear()
+        known = _known[alike] = _compiled(replace(readable, document={}, attributes={}), limits, lenient)
+    return replace(known, metadata=readable)
+
+
+def _compiled(metadata: ArrayMetadata, limits: Limits, lenient: bool) -> Layout:
+    permutation = tuple(range(metadata.ndim))
     key_format = metadata.key_encoding.key(("%d",) * metadata.ndim)  # pyright: ignore[reportArgumentType]  # places for coordinates
-    layout = Layout(readable, limits, lenient, None, permutation, {}, key_format, None, True)
+    layout = Layout(metadata, limits, lenient, None, permutation, {}, key_format, None, True)
     pipeline = layout.pipeline_of(metadata.grid.chunk_shape((0,) * metadata.ndim))
     layout = replace(layout, only=None if metadata.grid.chunks is None else pipeline, read_nbytes=layout.chunk_nbytes(metadata.grid))
     transposes = [codec for codec in pipeline.filters if isinstance(codec, Transpose)]

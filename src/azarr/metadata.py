@@ -169,4 +169,4 @@ def without_unknown(metadata: ArrayMetadata, known: frozenset[str], where: str) 
     for codec in metadata.codecs:
         if codec not in kept:
             warnings.warn(f"{where}: the unknown codec {codec.name!r} is skipped, as must_understand is false", LegacyWarning, stacklevel=2)
-    return replace(metadata, codecs=kept)
+    return metadata if len(kept) == len(metadata.codecs) else replace(metadata, codecs=kept)

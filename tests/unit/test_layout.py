@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from azarr import layout as layouts
 from azarr.errors import LegacyWarning, LimitExceeded, MetadataError, UnknownCodec
 from azarr.layout import Layout, compile_layout
 from azarr.limits import Limits
@@ -28,7 +29,9 @@ def regular(*chunks: int) -> dict[str, Any]:
     return {"name": "regular", "configuration": {"chunk_shape": list(chunks)}}
 
 
-def layout(*, shape: tuple[int, ...] = (10, 12), grid: Any = None, codecs: Any = (BYTES,), data_type: Any = "float32", **options: Any) -> Layout:
+def layout(
+    *, shape: tuple[int, ...] = (10, 12), grid: Any = None, codecs: Any = (BYTES,), data_type: Any = "float32", attributes: Any = (), **options: Any
+) -> Layout:
     document = {
         "zarr_format": 3,
         "node_type": "array",
@@ -38,6 +41,7 @@ def layout(*, shape: tuple[int, ...] = (10, 12), grid: Any = None, codecs: Any =
         "chunk_key_encoding": {"name": "default"},
         "fill_value": "" if data_type == "string" else 0,
         "codecs": list(codecs),
+        "attributes": dict(attributes),
     }
     return compile_layout(array_from_json(document), "zarr.json of a store", **options)
 
@@ -51,6 +55,20 @@ def test_chunks_of_one_shape_share_one_chain():
     assert found.pipeline((0, 0)).chunk.shape == (4, 6)
     assert (found.inner, found.plain, found.even) == (None, True, True)
     assert found.key_format % (2, 1) == "c/2/1"
+
+
+def test_arrays_that_are_alike_share_their_chains_and_how_many_are_kept_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    first, second = layout(attributes={"units": "K"}), layout(attributes={"units": "m"})
+    assert first.only is second.only
+    assert (first.metadata.attributes, second.metadata.attributes) == ({"units": "K"}, {"units": "m"})
+    assert all(not kept.metadata.attributes and not kept.metadata.document for kept in layouts._known.values())
+    assert layout(lenient=True).only is not first.only
+    assert layout(limits=Limits(chunk=1000)).only is not first.only
+    monkeypatch.setattr(layouts, "MOST_KNOWN", 1)
+    assert layout(shape=(10, 13)).only is not first.only
+    assert len(layouts._known) == 1
+    layout(grid=UNEVEN)  # a grid that may be large
+    assert len(layouts._known) == 1
 
 
 def test_chunks_of_many_shapes_have_a_chain_for_each_shape():

@@ -13,7 +13,7 @@ from azarr.context import Context
 from azarr.document import Document, dump, parse
 from azarr.errors import StoreError, WriteConflict
 from azarr.scratch import Scratch, view
-from azarr.stores.base import BlockingStore, ConditionalStore, Store, WritableStore, is_blocking
+from azarr.stores.base import BlockingStore, ConditionalStore, Store, Value, WritableStore, is_blocking
 
 T = TypeVar("T")
 ATTEMPTS = 64
@@ -25,20 +25,22 @@ async def fetch_documents(store: Store, keys: Sequence[str], context: Context) -
     if is_blocking(store):
         return await offload(lambda: _read_all(store, keys))
     requests, found = Requests(store, context), dict[int, bytes | None]()
+    if len(keys) == 1:
+        return [_bytes(await requests.get(keys[0]))]
     work = iter(enumerate(keys))
 
     async def loop() -> None:
         for position, key in work:
-            value = await requests.get(key)
-            found[position] = None if value is None else view(value.data).tobytes()
+            found[position] = _bytes(await requests.get(key))
 
-    if len(keys) == 1:
-        await loop()
-    else:
-        async with together() as group:
-            for _ in range(min(len(keys), context.requests)):
-                group.create_task(loop())
+    async with together() as group:
+        for _ in range(min(len(keys), context.requests)):
+            group.create_task(loop())
     return [found[position] for position in range(len(keys))]
+
+
+def _bytes(value: Value | None) -> bytes | None:
+    return None if value is None else view(value.data).tobytes()
 
 
 async def change_document(store: WritableStore, key: str, edit: Callable[[Document], Document]) -> Document:

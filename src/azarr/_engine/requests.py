@@ -28,14 +28,14 @@ _AGAIN = object()
 
 async def shared(loading: Loading, what: Hashable, do: Callable[[], Awaitable[T]], joined: Callable[[], None] | None = None) -> T:
     """What `do` gives. Those who ask for `what` while it is being done wait for that, are `joined`, and have the same answer or error."""
-    while (others := loading.get(what)) is not None:
+    mine: list[asyncio.Future[Any]] = []
+    while (others := loading.setdefault(what, mine)) is not mine:
         future = asyncio.get_running_loop().create_future()
         others.append(future)
         if (answer := await future) is not _AGAIN:
             if joined is not None:
                 joined()
             return answer
-    others = loading[what] = []
     answer: Any = _AGAIN
     error: Exception | None = None
     try:
@@ -45,9 +45,9 @@ async def shared(loading: Loading, what: Hashable, do: Callable[[], Awaitable[T]
         error = raised
         raise
     finally:
-        if loading.get(what) is others:
-            del loading[what]
-        for future in others:
+        if (others := loading.pop(what, mine)) is not mine:  # it was forgotten meanwhile, and is being done again
+            loading[what] = others
+        for future in mine:
             if not future.done():
                 if error is None:
                     future.set_result(answer)
@@ -94,10 +94,10 @@ class Requests:
         for what in [what for what in self.budget.loading if cast("tuple[Any, ...]", what)[:2] == (self.who, key)]:
             del self.budget.loading[what]
 
-    async def _once(self, key: str, byte_range: ByteRange | None, version: str | None) -> Value | None:
+    def _once(self, key: str, byte_range: ByteRange | None, version: str | None) -> Awaitable[Value | None]:
         if version is not None:
-            return await self.store.get_if(key, byte_range, match=version)
-        return await (self.store.get(key) if byte_range is None else self.store.get(key, byte_range))
+            return self.store.get_if(key, byte_range, match=version)
+        return self.store.get(key) if byte_range is None else self.store.get(key, byte_range)
 
     async def repeated(self, key: str, send: Callable[[], Awaitable[T]], byte_range: ByteRange | None = None) -> T:
         """What `send` gives, which is called again where that may help. Errors name the store, the key and how often it was asked."""

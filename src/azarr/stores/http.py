@@ -27,6 +27,8 @@ TRANSIENT = {408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524}
 """Statuses after which the same request may be answered."""
 NO_SUFFIX = {400, 405, 416, 501}
 """What servers answer to the last n bytes when they know ranges from the start only."""
+PLAIN = re.compile(r"(?:[a-zA-Z0-9_-][a-zA-Z0-9_.-]*/)*[a-zA-Z0-9_-][a-zA-Z0-9_.-]*")
+"""Keys that are in their normal form, and the same when they are quoted: most."""
 REDIRECTS, MOST_REDIRECTS = {301, 302, 303, 307, 308}, 10
 EXCESS, FREE = 16, 1 << 20
 """A server that ignores ranges may send so many times what was asked for, and so many bytes in any case, before it is refused."""
@@ -59,6 +61,7 @@ class HTTPStore:
         # What is quoted stays as it is: signatures are made over it.
         path, query = quote(parts.path.rstrip("/"), safe=QUOTED), quote(parts.query, safe=QUOTED)
         self._base, self._query = f"{parts.scheme}://{parts.netloc}{path}", f"?{query}" if query else ""
+        self._shown = f"HTTPStore({redact(url)!r})"
         self._same = (url, tuple(self.headers.items()), self.auth, self.missing, fetch, id(self.context))
         self._hash = hash(self._same)
         self._told, self.ranges = False, True
@@ -69,7 +72,7 @@ class HTTPStore:
         """Whether it tells sizes by HEAD, as far as is known; only asked where the last n bytes cannot be."""
 
     def __repr__(self) -> str:
-        return f"HTTPStore({redact(self.url)!r})"
+        return self._shown
 
     @property
     def identity(self) -> str:
@@ -89,14 +92,14 @@ class HTTPStore:
         parts = urlsplit(self.url)
         return partial(HTTPStore, **options), (urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="")),)
 
-    async def get(self, key: str, byte_range: ByteRange | None = None) -> Value | None:
-        return await self.get_if(key, byte_range)
+    def get(self, key: str, byte_range: ByteRange | None = None) -> Awaitable[Value | None]:
+        return self.get_if(key, byte_range)
 
     async def get_if(
         self, key: str, byte_range: ByteRange | None = None, *, match: str | None = None, unless: str | None = None
     ) -> Value | None:
         """As `get`: of the version `match`, or `ObjectChanged`; `UNCHANGED` if it is of the version `unless`."""
-        url = f"{self._base}/{quote(check_key(key))}{self._query}"
+        url = f"{self._base}/{key if PLAIN.fullmatch(key) else quote(check_key(key))}{self._query}"
         conditions = {"If-Match": match} if match and match.startswith('"') else {}  # weak tags match nothing
         if unless and unless.startswith(('"', "W/")):
             conditions["If-None-Match"] = unless
@@ -204,7 +207,8 @@ class HTTPStore:
             facts: dict[str, Any] = {"transient": answer.status in TRANSIENT, "retry_after": _wait(answer)}
             raise TransportError(self._refusal(answer), status=answer.status, **facts)
         _check_body(answer, most)
-        if not {"content-length", "transfer-encoding"} & set(answer.headers):  # it may have been cut, so it may be no version's
+        # Where no length was told it may have been cut, so it may be no version's.
+        if "content-length" not in answer.headers and "transfer-encoding" not in answer.headers:
             return Value(answer.body)
         return Value(answer.body, _version(answer.headers, len(answer.body)), len(answer.body))
 
