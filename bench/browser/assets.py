@@ -60,6 +60,7 @@ def azarr() -> Path:
     place = folder() / "azarr"
     place.mkdir(exist_ok=True)
     with zipfile.ZipFile(place / "azarr.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted((SOURCE / "azarr").rglob("*.py")):
-            archive.write(file, file.relative_to(SOURCE))
+        for file in sorted((SOURCE / "azarr").rglob("*.*")):
+            if file.suffix in (".py", ".js"):
+                archive.write(file, file.relative_to(SOURCE))
     return place
