@@ -1,4 +1,4 @@
-"""What the page is made of, fetched and built once into a cache folder: Pyodide, zarrita.js in one file, wheels. Knows npm and pip; no browser."""
+"""What the page is made of, fetched and built once into a cache folder: zarrita.js in one file, wheels. Knows npm and pip; no browser."""
 
 from __future__ import annotations
 

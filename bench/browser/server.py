@@ -17,7 +17,8 @@ from pathlib import Path
 from aiohttp import web
 
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
-TYPES = {".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm", ".json": "application/json"}
+SCRIPT = "text/javascript"
+TYPES = {".html": "text/html", ".js": SCRIPT, ".mjs": SCRIPT, ".wasm": "application/wasm", ".json": "application/json"}
 
 
 async def data(request: web.BaseRequest, folder: Path) -> web.Response:

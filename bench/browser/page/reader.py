@@ -17,9 +17,9 @@ FETCH = """
   const answer = (async () => {
     let found;
     try { found = await fetch(url, init); } catch (error) { return [-1, error.name + ": " + error.message]; }
-    try {
-      return [found.status, found.headers.get("content-length") ?? "", found.headers.get("content-encoding") ?? "", await found.arrayBuffer()];
-    } catch (error) { return [-2, error.name + ": " + error.message]; }
+    const length = found.headers.get("content-length") ?? "", encoding = found.headers.get("content-encoding") ?? "";
+    try { return [found.status, length, encoding, await found.arrayBuffer()]; }
+    catch (error) { return [-2, error.name + ": " + error.message]; }
   })();
   return {answer, abort: () => abort.abort()};
 })
