@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import uuid
@@ -13,7 +12,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, sync_playwright
 
-PROGRAM = os.environ.get("AZARR_CHROMIUM", "/usr/bin/chromium")
+from bench.browser import assets
+
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--js-flags=--expose-gc")  # fmt: skip
 
@@ -36,7 +36,7 @@ def servers(data: Path, folders: Mapping[str, Path]) -> Iterator[tuple[str, str]
 def chromium() -> Iterator[Browser]:
     """The browser with a fresh profile, while it lasts."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=PROGRAM, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=assets.distribution.chromium(), args=list(FLAGS))
         try:
             yield browser
         finally:
@@ -45,11 +45,10 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def page(browser: Browser, site: str) -> Iterator[Any]:
-    """A page of a fresh profile, with the script of `page/bench.js` loaded. What it writes to its console is printed."""
+    """A page of a fresh profile, with the script of `page/bench.js` loaded. Its errors are printed."""
     context = browser.new_context()
     try:
         found = context.new_page()
-        found.on("console", lambda message: print(f"  console: {message.text}", file=sys.stderr))
         found.on("pageerror", lambda error: print(f"  error: {error}", file=sys.stderr))
         found.set_default_timeout(120_000)
         found.goto(f"{site}/page/index.html")

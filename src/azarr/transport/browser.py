@@ -56,7 +56,7 @@ async def fetch(url: str, *, headers: Mapping[str, str], context: Context, most:
         status, seen, body, kind = await wait
     except asyncio.CancelledError:
         _abort(number)
-        del _waiting[number]
+        _waiting.pop(number, None)
         raise
     origin = "/".join(url.split("/", 3)[:3])
     if status > 0:
