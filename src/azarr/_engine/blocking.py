@@ -10,8 +10,8 @@ from collections.abc import Generator
 
 import numpy as np
 
-from azarr._engine.decoding import Held, Reading, together
-from azarr._platform import offload_steps
+from azarr._engine.decoding import Held, Reading
+from azarr._platform import offload_steps, together
 from azarr.codecs.sharding import ShardLayout, merged
 from azarr.errors import ObjectChanged, ShardIndexError
 from azarr.layout import Layout

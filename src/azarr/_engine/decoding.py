@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
-from collections.abc import AsyncGenerator, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
@@ -261,14 +260,3 @@ def named(error: OSError, store: object, key: str) -> StoreError:
         return error.within(repr(store), key)
     transient, kind = isinstance(error, (ConnectionError, TimeoutError)), TimedOut if isinstance(error, TimeoutError) else TransportError
     return kind(f"{type(error).__name__}: {error}", transient=transient, store=repr(store), key=key)
-
-
-@contextlib.asynccontextmanager
-async def together() -> AsyncGenerator[asyncio.TaskGroup]:
-    """A task group whose first error is raised bare, once all its tasks have ended: nobody meets an `ExceptionGroup` from one read."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            yield group
-    except BaseExceptionGroup as errors:
-        first = errors.exceptions[0]
-        raise first from first.__cause__

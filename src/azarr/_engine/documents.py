@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from azarr._engine.decoding import named, together
+from azarr._engine.decoding import named
 from azarr._engine.requests import Requests
 from azarr._engine.turns import place_of, turn
-from azarr._platform import offload
+from azarr._platform import offload, together
 from azarr.context import Context
 from azarr.document import Document, dump, parse
 from azarr.errors import StoreError, WriteConflict

@@ -13,10 +13,9 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from azarr._engine.chunk_cache import forget
-from azarr._engine.decoding import together
 from azarr._engine.documents import translated
 from azarr._engine.requests import Requests
-from azarr._platform import cores, offload, offload_steps
+from azarr._platform import cores, offload, offload_steps, together
 from azarr.context import Context
 from azarr.errors import StoreError
 from azarr.scratch import Buffer, Buffers, Scratch, joined, keep_scratch, spare_scratch

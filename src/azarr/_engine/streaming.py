@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
-from azarr._engine.decoding import together
 from azarr._engine.progress import Progress, Tell
+from azarr._platform import together
 
 
 class Block(NamedTuple):

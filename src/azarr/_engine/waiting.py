@@ -13,9 +13,9 @@ from functools import partial
 from operator import itemgetter
 from time import perf_counter
 
-from azarr._engine.decoding import MISSING, Held, Reading, together
+from azarr._engine.decoding import MISSING, Held, Reading
 from azarr._engine.requests import Requests, shared
-from azarr._platform import offload, offload_steps
+from azarr._platform import offload, offload_steps, together
 from azarr.codecs import Pipeline
 from azarr.codecs.sharding import ShardLayout, merged
 from azarr.context import Context

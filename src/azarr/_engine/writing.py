@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from azarr._engine.chunk_cache import forget
-from azarr._engine.decoding import Target, together
+from azarr._engine.decoding import Target
 from azarr._engine.documents import ATTEMPTS, conflict, translated
 from azarr._engine.objects import Get, Put, Steps, Work, perform, version_of
 from azarr._engine.progress import Progress, Tell
 from azarr._engine.reading import count_chunks
 from azarr._engine.turns import Box, place_of, turn
-from azarr._platform import offload
+from azarr._platform import offload, together
 from azarr.codecs import Pipeline
 from azarr.codecs.sharding import NOTHING, ShardLayout, same_bits
 from azarr.context import Context

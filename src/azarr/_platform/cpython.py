@@ -9,7 +9,7 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -141,6 +141,17 @@ def _exhausted(steps: Generator[None, None, T]) -> T:
             next(steps)
     except StopIteration as ended:
         return ended.value
+
+
+@contextlib.asynccontextmanager
+async def together() -> AsyncGenerator[Any]:
+    """A group of tasks whose first error is raised bare, once all of them have ended: nobody meets an `ExceptionGroup` from one read."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as errors:
+        first = errors.exceptions[0]
+        raise first from first.__cause__
 
 
 @functools.cache

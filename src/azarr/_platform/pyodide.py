@@ -1,9 +1,15 @@
-"""Pyodide: one thread, shared with the page. What would block it is done in slices, between which the page lives."""
+"""Pyodide: one thread, shared with the page. What would block it is done in slices, between which the page lives.
+
+A turn of its event loop takes a tenth of a millisecond, and a task several of them. So what runs `together` takes none: it begins at
+once, and goes on from within the call by which JavaScript brings what it waited for.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
+import contextlib
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from importlib import import_module
 from time import perf_counter
 from typing import Any, TypeVar
@@ -13,13 +19,151 @@ from azarr.errors import AzarrError
 T = TypeVar("T")
 SLICE = 8e-3
 """Seconds of work in a row, half of what a frame takes; a step that takes longer is the last one."""
-_ends = 0.0
-"""When the slice that is running is over."""
+PAUSE = 1e-3
+"""Seconds without work after which the page had its turn."""
+EAGER: dict[str, Any] = {"eager_start": True}
+"""Known since Python 3.12, which Pyodide has had for longer than it can run azarr."""
+_ends = _worked = 0.0
+"""When the slice that is running is over, and when there was work at last."""
+_turns: deque[Wait] = deque()
+"""Workers that wait for the next slice."""
 
 
 def cores() -> int:
     """Python has one thread in the browser."""
     return 1
+
+
+class Worker(asyncio.Task[Any]):
+    """A task of `together`. Nothing but azarr runs in it, so that nobody misses the stack that waiting without `await` needs."""
+
+
+class Wait:
+    """What one task waits for, once: until `come`. A worker goes on within that call, other tasks by the event loop."""
+
+    __slots__ = ("_answer", "_asyncio_future_blocking", "_call", "_cancelled", "_context", "_loop", "_worker")
+
+    def __init__(self) -> None:
+        self._loop, self._worker = asyncio.get_running_loop(), isinstance(asyncio.current_task(), Worker)
+        self._asyncio_future_blocking = self._cancelled = False  # the first is what a task looks at (asyncio.isfuture)
+        self._call: Any = None
+        self._answer: Any = None
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop
+
+    def add_done_callback(self, call: Callable[[Wait], object], *, context: Any) -> None:
+        self._call, self._context = call, context
+
+    def cancel(self, msg: object = None) -> bool:
+        call, self._call, self._cancelled = self._call, None, True
+        if call is not None:
+            self._loop.call_soon(call, self, context=self._context)
+        return True
+
+    def result(self) -> Any:
+        if self._cancelled:
+            raise asyncio.CancelledError
+        return self._answer
+
+    def come(self, answer: Any = None) -> None:
+        """There is `answer`. It is not heard if the task was cancelled before."""
+        global _ends, _worked  # noqa: PLW0603  # there is one thread, whoever works in it
+        call, self._call, self._answer = self._call, None, answer
+        if call is None:
+            return
+        if not self._worker:
+            self._loop.call_soon(call, self, context=self._context)
+            return
+        if (now := perf_counter()) > _worked + PAUSE:
+            _ends = now + SLICE
+        self._context.run(call, self)
+        _worked = perf_counter()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        self._asyncio_future_blocking = True
+        yield self
+        return self.result()
+
+
+async def _let_others() -> None:
+    global _ends  # noqa: PLW0603
+    if not isinstance(asyncio.current_task(), Worker):
+        await asyncio.sleep(0)
+        _ends = perf_counter() + SLICE
+        return
+    if not _turns:
+        asyncio.get_running_loop().call_soon(_turn)
+    _turns.append(wait := Wait())
+    await wait
+
+
+def _turn() -> None:
+    global _ends  # noqa: PLW0603
+    _ends = perf_counter() + SLICE
+    while _turns and perf_counter() < _ends:
+        _turns.popleft().come()
+    if _turns:
+        asyncio.get_running_loop().call_soon(_turn)
+
+
+class _Group:
+    """As `asyncio.TaskGroup`, but that a task begins within `create_task`, and none of the event loop's turns is taken for its end."""
+
+    def __init__(self) -> None:
+        self.workers, self.error = set[Any](), None
+        self.ended: asyncio.Future[None] | None = None
+
+    def create_task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        return Worker(self._run(work), loop=asyncio.get_running_loop(), **EAGER)
+
+    async def _run(self, work: Coroutine[Any, Any, T]) -> T | None:
+        self.workers.add(me := asyncio.current_task())
+        try:
+            if perf_counter() > _ends:
+                await _let_others()
+            return None if self.error else await work
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # raised by whoever waits for all
+            self.error = self.error or error
+            self.cancel()
+        finally:
+            work.close()
+            self.workers.discard(me)
+            if not self.workers and self.ended is not None and not self.ended.done():
+                self.ended.set_result(None)
+
+    def cancel(self) -> None:
+        for worker in self.workers - {asyncio.current_task()}:
+            worker.cancel()
+
+    async def end(self) -> None:
+        """Wait for all. Cancelled, it cancels them, and raises when none is running any more."""
+        cancelled = None
+        while self.workers:
+            self.ended = asyncio.get_running_loop().create_future()
+            try:
+                await self.ended
+            except asyncio.CancelledError as error:
+                cancelled = error
+                self.cancel()
+        if error := cancelled or self.error:
+            raise error
+
+
+@contextlib.asynccontextmanager
+async def together() -> AsyncGenerator[Any]:
+    """A group of tasks whose first error is raised bare, once all of them have ended: nobody meets an `ExceptionGroup` from one read."""
+    group = _Group()
+    try:
+        yield group
+    except BaseException:
+        group.cancel()
+        with contextlib.suppress(Exception):
+            await group.end()
+        raise
+    await group.end()
 
 
 async def offload(call: Callable[[], T], *, stop: Callable[[], None] | None = None) -> T:
@@ -40,12 +184,6 @@ async def offload_steps(steps: Generator[None, None, T], *, stop: Callable[[], N
         return ended.value
     finally:
         steps.close()
-
-
-async def _let_others() -> None:
-    global _ends  # noqa: PLW0603  # there is one thread, whoever works in it
-    await asyncio.sleep(0)
-    _ends = perf_counter() + SLICE
 
 
 def run_sync(awaitable: Awaitable[T]) -> T:

@@ -11,8 +11,10 @@ import json
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.resources import files
+from itertools import count
 from typing import Any
 
+from azarr._platform.pyodide import Wait
 from azarr.context import Context
 from azarr.errors import TimedOut, TransportError, TruncatedBody
 from azarr.grid import RESERVED
@@ -20,9 +22,22 @@ from azarr.transport.response import Response
 
 CONDITIONS = {"If-Match", "If-None-Match"}
 """Headers that need permission, and are left out: versions are compared anyway, and the browser's cache asks for changes itself."""
-_fetch: Any = import_module("pyodide.code").run_js(files("azarr.transport").joinpath("fetch.js").read_text("utf-8"))
-_answered = set[str]()
+_waiting = dict[int, Wait]()
+"""Who waits for the answer to which request."""
+_numbers = count()
+_known = set[str]()
 """Origins that have answered. One that never did refuses this page, most likely, and asking again does not help."""
+
+
+def _answered(number: int, status: int, seen: str, body: Any, kind: str) -> None:
+    if (wait := _waiting.pop(number, None)) is not None:
+        wait.come((status, seen, body, kind))
+
+
+_made: Any = import_module("pyodide.code").run_js(files("azarr.transport").joinpath("fetch.js").read_text("utf-8"))(
+    import_module("pyodide.ffi").create_proxy(_answered)
+)
+_send, _abort = _made.send, _made.abort
 
 
 async def fetch(url: str, *, headers: Mapping[str, str], context: Context, most: int | None = None, method: str = "GET") -> Response:
@@ -34,22 +49,25 @@ async def fetch(url: str, *, headers: Mapping[str, str], context: Context, most:
     cache = "no-cache" if "If-None-Match" in headers or _name(url) in RESERVED else "default"
     if "Range" in sent:
         cache = "no-store"  # Chromium lets one range of a URL wait for the other, unless they pass by its cache
-    promise, abort = _fetch(url, method, cache, json.dumps(sent) if sent else "", -1 if most is None else most, 1000 * context.timeout)
+    number, wait = next(_numbers), Wait()
+    _waiting[number] = wait
+    _send(number, url, method, cache, json.dumps(sent) if sent else "", -1 if most is None else most, 1000 * context.timeout)
     try:
-        status, seen, body, kind = await promise
+        status, seen, body, kind = await wait
     except asyncio.CancelledError:
-        abort()
+        _abort(number)
+        _waiting.pop(number, None)
         raise
     origin = "/".join(url.split("/", 3)[:3])
     if status > 0:
-        _answered.add(origin)
+        _known.add(origin)
         return _response(status, seen, body, kind, whole=method == "GET" and "Range" not in sent)
     if status == -2:
         raise TimedOut(f"not a byte for {context.timeout:g} seconds", transient=True)
     if status == -1:
         raise TruncatedBody(f"the body ended after {body:,} bytes, or could not be decoded ({seen})", transient=True)
     why = "the network failed, or the server does not let this page read from it (CORS); the browser's console tells which"
-    raise TransportError(f"no answer ({seen}): {why}", transient=origin in _answered)
+    raise TransportError(f"no answer ({seen}): {why}", transient=origin in _known)
 
 
 def _name(url: str) -> str:

@@ -1,9 +1,9 @@
-// One request. Gives a promise of [status, headers, body, kind], and a function that ends it.
+// Requests, each with a number. `answered` is called once for each: number, status, headers, body, kind.
 // Status 0: no answer; -1: no whole body; -2: a stall; then `headers` says why, and `body` is how many bytes came.
 // A server is silent when none of its answers moves: browsers queue requests, and those in the queue are not to blame.
-(() => {
-  const moved = new Map(), LARGE = 1 << 20;
-  return (url, method, cache, headers, most, patience) => {
+(answered) => {
+  const moved = new Map(), controllers = new Map(), LARGE = 1 << 20;
+  const send = async (number, url, method, cache, headers, most, patience) => {
     const controller = new AbortController(), origin = url.slice(0, url.indexOf("/", 8));
     let timer, stalled = false, got = 0;
     const move = () => moved.set(origin, performance.now());
@@ -16,18 +16,19 @@
     const run = async () => {
       move();
       timer = setTimeout(look, patience);
+      controllers.set(number, controller);
       try {
         let answer;
         try {
           answer = await fetch(url, { method, cache, headers: headers ? JSON.parse(headers) : {}, signal: controller.signal });
         } catch (error) { return failed(0, error); }
         move();
-        let seen = "", body = null;
+        let seen = "", body;
         for (const [name, value] of answer.headers) seen += name + ":" + value + "\n";
         const announced = answer.headers.get("content-length");
         if (most >= 0 && announced !== null && Number(announced) > most && method !== "HEAD") {
           controller.abort();
-          return [answer.status, seen, null, answer.type];
+          return [answer.status, seen, body, answer.type];
         }
         try {
           if (announced !== null && Number(announced) < LARGE) body = await answer.arrayBuffer();
@@ -37,7 +38,7 @@
             for (let part; !(part = await reader.read()).done; ) {
               got += part.value.length;
               move();
-              if (most >= 0 && got > most) { controller.abort(); return [answer.status, seen, null, answer.type]; }
+              if (most >= 0 && got > most) { controller.abort(); return [answer.status, seen, body, answer.type]; }
               parts.push(part.value);
             }
             const all = new Uint8Array(got);
@@ -48,8 +49,13 @@
         } catch (error) { return failed(-1, error); }
         move();
         return [answer.status, seen, body, answer.type];
-      } finally { clearTimeout(timer); }
+      } finally {
+        clearTimeout(timer);
+        controllers.delete(number);
+      }
     };
-    return [run(), () => controller.abort()];
+    answered(number, ...(await run()));
   };
-})()
+  const abort = (number) => controllers.get(number)?.abort();
+  return { send: (...request) => { send(...request); }, abort };
+}
