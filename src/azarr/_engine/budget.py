@@ -103,8 +103,5 @@ _budgets: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.WeakKeyDi
 
 def budget_of(context: Context) -> Budget:
     """The budget that all who use `context` on the running loop share."""
-    if (of_loop := _budgets.get(loop := asyncio.get_running_loop())) is None:
-        of_loop = _budgets[loop] = weakref.WeakKeyDictionary()
-    if (budget := of_loop.get(context)) is None:
-        budget = of_loop[context] = Budget(context)
-    return budget
+    of_loop = _budgets.get(loop := asyncio.get_running_loop()) or _budgets.setdefault(loop, weakref.WeakKeyDictionary())
+    return of_loop.get(context) or of_loop.setdefault(context, Budget(context))
