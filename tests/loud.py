@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import azarr
-from azarr._platform import page_cache
+from azarr.integrations import page_cache
 
 BLOCKING = {
     "open",

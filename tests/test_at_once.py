@@ -17,8 +17,8 @@ import pytest
 
 import azarr
 from azarr._engine import blocking, documents
-from azarr._platform import page_cache
 from azarr.errors import ChunkDecodeError, StoreError
+from azarr.integrations import page_cache
 from azarr.stores import LocalStore, MemoryStore
 from fakes import turns
 
@@ -33,9 +33,9 @@ class Kernel:
         self.partly = False
         monkeypatch.setattr(blocking, "offload_steps", self.counted(blocking.offload_steps))
         monkeypatch.setattr(documents, "offload", self.counted(documents.offload))
-        monkeypatch.setattr("azarr.stores.local.is_quick", lambda file: True)
-        monkeypatch.setattr("azarr.stores.local.open_cached", self.open)
-        monkeypatch.setattr("azarr.stores.local.read_cached", self.read)
+        monkeypatch.setattr("azarr.integrations.page_cache.is_quick", lambda file: True)
+        monkeypatch.setattr("azarr.integrations.page_cache.open_cached", self.open)
+        monkeypatch.setattr("azarr.integrations.page_cache.read_cached", self.read)
 
     def counted(self, offload: Callable[..., Any]) -> Callable[..., Any]:
         def hop(*arguments: Any, **options: Any) -> Any:
@@ -220,7 +220,7 @@ def test_the_page_cache_gives_what_the_file_holds_or_refuses(tmp_path: Path):
 
 
 async def test_a_file_system_that_cannot_be_asked_is_read_by_workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr("azarr.stores.local.is_quick", lambda file: False)
+    monkeypatch.setattr("azarr.integrations.page_cache.is_quick", lambda file: False)
     array = await warm(tmp_path)
     assert array.store.at_once() is None
     assert (await array[:2] == VALUES[:2]).all()

@@ -38,7 +38,7 @@ LAYERS = """
     layout
     plan
     context
-    _platform.cpython  _platform.page_cache  _platform.pyodide  _platform
+    _platform.cpython  _platform.pyodide  _platform
     stores.base  stores.memory  stores.staging  stores.local  stores.http  stores
     access
     _engine.budget  _engine.turns  _engine.progress  _engine.chunk_cache  _engine.decoding  _engine.requests  _engine.blocking  _engine.waiting  _engine.documents  _engine.reading  _engine.streaming  _engine.objects  _engine.writing  _engine

@@ -96,7 +96,7 @@ async def test_errors_of_the_system_are_errors_not_missing(code: int, tmp_path: 
         return really_open(path, *arguments, **options)
 
     monkeypatch.setattr(os, "open", open_or_fail)
-    monkeypatch.setattr("azarr.stores.local.open_cached", open_or_fail)
+    monkeypatch.setattr("azarr.integrations.page_cache.open_cached", open_or_fail)
     with pytest.raises(StoreError) as caught:
         await array[...]
     assert caught.value.key == "c/0"

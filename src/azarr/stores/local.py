@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -18,16 +19,13 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 
 from azarr._platform import offload
-from azarr._platform.page_cache import is_quick, open_cached, read_cached
 from azarr.errors import StoreError
 from azarr.scratch import Buffer, Buffers, Bytes, Scratch
-from azarr.stores.base import ANY, ByteRange, Value, WouldWait, check_key
+from azarr.stores.base import ANY, ByteRange, Reader, Value, check_key
 from azarr.stores.staging import STAGED, Writer, clean, version_of
 
 HELD_BY_OTHERS = 2e-3
 """Seconds between two looks at a lock."""
-MOST_AT_ONCE = 256 << 10
-"""Bytes that the event loop copies from the page cache at a time."""
 FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -43,16 +41,16 @@ class LocalStore:
         text = os.fspath(root)
         self.root = Path(unquote(urlsplit(text).path) if text.startswith("file://") else text)
         self.prefix, self.durability = os.path.join(self.root, ""), durability
-        self.quick: _AtOnce | Literal[False] | None = None
+        self.quick: Reader | Literal[False] | None = None
         """How the event loop may read here; a worker finds out whether it may."""
 
     def __repr__(self) -> str:
         return f"LocalStore({str(self.root)!r})"
 
-    def reader(self) -> _Reader:
-        return _Reader(self)
+    def reader(self) -> FolderReader:
+        return FolderReader(self)
 
-    def at_once(self) -> _AtOnce | None:
+    def at_once(self) -> Reader | None:
         return self.quick or None
 
     async def get(self, key: str, byte_range: ByteRange | None = None) -> Value | None:
@@ -139,7 +137,7 @@ class LocalStore:
             raise StoreError(f"{type(error).__name__}: {error.strerror}", store=repr(self), key=key) from error
 
 
-class _Reader:
+class FolderReader:
     """One worker's way into the folder: `os.preadv` into that worker's scratch; no Python file object, nothing allocated."""
 
     __slots__ = ("_prefix", "_spare", "_store")
@@ -153,7 +151,7 @@ class _Reader:
             try:
                 size = self._read(file, 0, scratch.encoded)
                 if self._store.quick is None and size:
-                    self._store.quick = _AtOnce(self._store) if is_quick(file) else False
+                    self._store.quick = import_module("azarr.integrations.page_cache").reader_of(self._store, file)
                 return scratch.encoded[:size] if size < scratch.encoded.size else self._rest(file, scratch)
             finally:
                 os.close(file)
@@ -216,33 +214,6 @@ class _Reader:
 
     def _error(self, error: OSError, key: str) -> Exception:
         return StoreError(f"{type(error).__name__}: {error.strerror}", store=repr(self._store), key=key)
-
-
-class _AtOnce(_Reader):
-    """The same for the event loop, by calls that are answered from memory or refused. What is missing, is; all else is left to a worker."""
-
-    def whole(self, key: str, scratch: Scratch) -> Buffer | None:
-        value = self.part(key, (0, None), scratch)
-        if value is not None and not len(value.data):  # perhaps it is no file at all
-            raise WouldWait
-        return None if value is None else value.data
-
-    def _open(self, key: str) -> int | None:
-        try:
-            return open_cached(os.fsencode(self._prefix + key))
-        except OSError as error:
-            raise WouldWait from error
-
-    def _read(self, file: int, start: int, *buffers: Bytes) -> int:
-        return read_cached(file, start, *buffers)
-
-    def _fill(self, file: int, start: int, buffer: Bytes) -> int:
-        if buffer.size > MOST_AT_ONCE or self._read(file, start, buffer) < buffer.size:
-            raise WouldWait
-        return buffer.size
-
-    def _error(self, error: OSError, key: str) -> Exception:
-        return WouldWait()
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -11,8 +11,14 @@ import os
 import struct
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
+from azarr.scratch import Buffer, Bytes, Scratch
+from azarr.stores.base import WouldWait
+from azarr.stores.local import FolderReader, LocalStore
+
+MOST_AT_ONCE = 256 << 10
+"""Bytes that the event loop copies from the page cache at a time."""
 OPENAT2, AT_FDCWD, RESOLVE_CACHED = 437, -100, 0x20
 HOW = struct.pack("=QQQ", os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0), 0, RESOLVE_CACHED)
 NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
@@ -46,3 +52,35 @@ def is_quick(file: int) -> bool:
         return bool(NOWAIT) and read_cached(file, 0, bytearray(1)) > 0
     except OSError as error:
         return error.errno == errno.EAGAIN
+
+
+class AtOnce(FolderReader):
+    """The same for the event loop, by calls that are answered from memory or refused. What is missing, is; all else is left to a worker."""
+
+    def whole(self, key: str, scratch: Scratch) -> Buffer | None:
+        value = self.part(key, (0, None), scratch)
+        if value is not None and not len(value.data):  # perhaps it is no file at all
+            raise WouldWait
+        return None if value is None else value.data
+
+    def _open(self, key: str) -> int | None:
+        try:
+            return open_cached(os.fsencode(self._prefix + key))
+        except OSError as error:
+            raise WouldWait from error
+
+    def _read(self, file: int, start: int, *buffers: Bytes) -> int:
+        return read_cached(file, start, *buffers)
+
+    def _fill(self, file: int, start: int, buffer: Bytes) -> int:
+        if buffer.size > MOST_AT_ONCE or self._read(file, start, buffer) < buffer.size:
+            raise WouldWait
+        return buffer.size
+
+    def _error(self, error: OSError, key: str) -> Exception:
+        return WouldWait()
+
+
+def reader_of(store: LocalStore, file: int) -> AtOnce | Literal[False]:
+    """How the event loop may read `store`, of which `file` is one. False: not at all."""
+    return is_quick(file) and AtOnce(store)
