@@ -2,18 +2,22 @@
 
 An audit hook hears each file that is opened, folder that is listed, name that is resolved, sleep, and module that is imported, wherever in
 Python or C it happens. It cannot be taken away again, so this runs in a process of its own (see test_engine.py). Modules of azarr and
-of the standard library are small and load once; those of other packages may take long.
+of the standard library are small and load once; those of other packages may take long. Reads of open files raise no event, so they are
+listened to by name: only those that refuse to wait may be made, of files that were opened by a call that refuses to wait.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import sysconfig
 import threading
 from pathlib import Path
+from typing import Any
 
 import azarr
+from azarr.integrations import page_cache
 
 BLOCKING = {
     "open",
@@ -38,6 +42,17 @@ def hook(event: str, arguments: tuple[object, ...]) -> None:
 
 def is_own_module(path: str) -> bool:
     return path.startswith(HOMES) and "site-packages" not in path.removeprefix(HOMES[0])
+
+
+def listen_to(name: str, *, allowed: int | None = None) -> None:
+    really = getattr(os, name)
+
+    def heard_of(*arguments: Any) -> Any:
+        if getattr(listening, "on", False) and (allowed is None or arguments[3:] != (allowed,)):
+            heard.append(f"os.{name} {arguments[2:]}")
+        return really(*arguments)
+
+    setattr(os, name, heard_of)
 
 
 async def use(source: str, *, block: bool) -> None:
@@ -86,5 +101,8 @@ async def main() -> None:
 
 if __name__ == "__main__":
     sys.addaudithook(hook)
+    for reading in ("read", "readv", "pread"):
+        listen_to(reading)
+    listen_to("preadv", allowed=page_cache.NOWAIT or None)
     asyncio.run(main())
     print("\n".join(heard) or "quiet")

@@ -47,7 +47,6 @@ LAYERS = """
     array
     ref
     group
-    _creation
     _open
 """.split()  # noqa: SIM905  # a table
 """All modules of the core in order: each imports only from those before it."""

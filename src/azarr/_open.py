@@ -1,19 +1,18 @@
 """The verbs: open and create nodes. Opening asks for nothing until it is awaited; creating is awaited at once."""
 
 import itertools
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, SupportsIndex, TypeAlias, cast
 
 from azarr._changes import forgetting
-from azarr._creation import Codecs, Lengths, array_metadata
 from azarr._engine import delete_objects, fetch_documents
 from azarr._nodes import find, find_all
 from azarr.access import Access
-from azarr.array import Array
+from azarr.array import Array, tool
 from azarr.context import DEFAULT_CONTEXT, Context
 from azarr.document import JSON, Document, dump
 from azarr.errors import CaseCollision, MetadataError, NodeExists, NodeNotFound, NotAGroup, ReadOnly
@@ -24,6 +23,9 @@ from azarr.ref import Ref
 from azarr.stores import Cleaning, ConditionalStore, Listing, WritableStore, store_from
 from azarr.v2 import array_to_json as v2_array_to_json
 
+Codecs: TypeAlias = str | Document | Sequence[str | Document] | None
+Lengths: TypeAlias = SupportsIndex | Iterable[Any]
+"""A number, or one for each axis; for chunks "auto" too."""
 MODES = ("r", "r+", "a", "w", "w-")
 Make = Callable[[bool], Awaitable[Any]]
 """Makes a node; true: in place of one that is there."""
@@ -145,7 +147,7 @@ async def create_array(
     Errors: `NodeExists` unless `overwrite`, which deletes what is there; `MetadataError`; `UnknownCodec`.
     """
     access, path = creating(store, zarr_format, context), check_path(path)
-    metadata = array_metadata(
+    metadata: ArrayMetadata = tool("creation").array_metadata(
         shape=shape, dtype=dtype, chunks=chunks, shards=shards, filters=filters, serializer=serializer, compressors=compressors,
         fill_value=fill_value, dimension_names=dimension_names, attributes=attributes, zarr_format=zarr_format, order=order,
         chunk_key_encoding=chunk_key_encoding,

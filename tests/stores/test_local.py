@@ -91,11 +91,12 @@ async def test_errors_of_the_system_are_errors_not_missing(code: int, tmp_path: 
     really_open = os.open
 
     def open_or_fail(path: str, *arguments: int, **options: int) -> int:
-        if str(path).endswith(os.path.join("c", "0")):
+        if os.fsdecode(path).endswith(os.path.join("c", "0")):
             raise OSError(code, os.strerror(code), path)
         return really_open(path, *arguments, **options)
 
     monkeypatch.setattr(os, "open", open_or_fail)
+    monkeypatch.setattr("azarr.integrations.page_cache.open_cached", open_or_fail)
     with pytest.raises(StoreError) as caught:
         await array[...]
     assert caught.value.key == "c/0"

@@ -9,10 +9,10 @@ import pytest
 
 from azarr import metadata as v3
 from azarr import v2
-from azarr._creation import array_metadata, auto_chunks
 from azarr.document import Document
 from azarr.dtypes import STRING
 from azarr.errors import MetadataError
+from azarr.tools.creation import array_metadata, auto_chunks
 
 DEFAULTS: dict[str, Any] = {
     "chunks": "auto",

@@ -5,24 +5,34 @@ No hop between threads or to the loop per chunk, no task per chunk, nothing allo
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import threading
 from collections.abc import Generator
+from time import monotonic
+from typing import Any
 
 import numpy as np
 
-from azarr._engine.decoding import Held, Reading
+from azarr._engine.decoding import INLINE, SMALL_INDEX, Held, Reading
 from azarr._platform import offload_steps, together
 from azarr.codecs.sharding import ShardLayout, merged
 from azarr.errors import ObjectChanged, ShardIndexError
 from azarr.layout import Layout
 from azarr.plan import Job, Piece
 from azarr.scratch import Scratch, keep_scratch, spare_scratch, view
-from azarr.stores.base import Reader
+from azarr.stores.base import Reader, WouldWait
 
 HANDOVER = 20e-6
 """Seconds. Where decoding a chunk takes less, a second worker costs more in hand-overs of the GIL than it does."""
 GAP, SPAN = 16 << 10, 4 << 20
 """Bytes. Inner chunks of a shard at most GAP apart are read together, at most SPAN at a time."""
+MOST_AT_ONCE = 4
+"""Chunks that the event loop reads at a time, each with a few calls of the operating system."""
+TURN = 1e-3
+"""Seconds."""
+_turn = threading.local()
+"""Which task of this thread's event loop reads at once, and since when."""
 VERSION_ONLY = (0, 0)
 """A range that brings nothing but the version of its object."""
 
@@ -38,7 +48,12 @@ def workers_for(layout: Layout, most: int) -> int:
 
 
 async def read_blocking(reading: Reading, workers: int) -> None:
-    """Run `workers` workers until the jobs are done. Returns, or raises, when none of them is running any more."""
+    """Run `workers` workers until the jobs are done. Returns, or raises, when none of them is running any more.
+
+    What is small, in memory and quick to decode is read on the event loop: the way to a worker and back takes longer.
+    """
+    if (reader := await reader_at_once(reading.target.store)) is not None and _at_once(reading, reader):
+        return
     if workers == 1:
         await offload_steps(_work(reading), stop=reading.stop)
         return
@@ -47,32 +62,83 @@ async def read_blocking(reading: Reading, workers: int) -> None:
             group.create_task(offload_steps(_work(reading), stop=reading.stop))
 
 
+async def reader_at_once(store: Any) -> Reader | None:
+    """A reader for the event loop, if there is one. A task that asks without a pause for TURN seconds lets others have their turn."""
+    reader = store.at_once() if hasattr(store, "at_once") else None
+    if reader is not None:
+        task, now = id(asyncio.current_task()), monotonic()
+        if task != getattr(_turn, "task", None):
+            _turn.task, _turn.began = task, now
+        elif now - _turn.began > TURN:
+            await asyncio.sleep(0)
+            _turn.began = monotonic()
+    return reader
+
+
+def _is_quick(reading: Reading, chunks: int, job: Job) -> bool:
+    """Whether the event loop may do `job`, with which it would have read so many chunks."""
+    layout = reading.target.layout
+    if job.shard is None:
+        index, pipeline = 0, layout.pipeline(job.pieces[0].coords)
+    else:
+        shard = layout.shard(job.shard)
+        index, pipeline = shard.index_size, shard.inner
+    loaded = reading.target.indexes.warm or (pipeline.raw and not index)
+    return loaded and chunks <= MOST_AT_ONCE and pipeline.seconds * chunks < INLINE and index <= SMALL_INDEX
+
+
+def _at_once(reading: Reading, reader: Reader) -> bool:
+    """Read on the event loop, for as long as that is quick. Whether that was all."""
+    scratch, chunks = spare_scratch(), 0
+    try:
+        while (job := reading.next_job()) is not None:
+            chunks += sum([piece.chunks for piece in job.pieces])
+            try:
+                if not _is_quick(reading, chunks, job):
+                    raise WouldWait
+                for _ in _job(reading, job, reader, scratch):
+                    pass
+            except WouldWait:
+                reading.give_back(job)
+                return False
+            reading.finished(job)
+        return True
+    finally:
+        keep_scratch(scratch)
+
+
 def _work(reading: Reading) -> Generator[None]:
     """One worker; a step is one chunk, a row of them, or some of a shard."""
     scratch = spare_scratch()
     try:
         reader = reading.target.store.reader()
-        while (asked := reading.next_job()) is not None:
-            job = reading.without_cached(asked)
-            while job.shard is not None and job.pieces:
-                try:
-                    _shard(reading, job, reader, scratch)
-                    yield
-                    break
-                except ObjectChanged:
-                    if not reading.restarts(job, reading.key(job.shard)):
-                        raise
-            for piece in job.pieces if job.shard is None else ():
-                if reading.stopped:
-                    return
-                (_chunk if piece.chunks == 1 else _row)(reading, piece, reader, scratch)
-                yield
-            reading.finished(asked)
+        while (job := reading.next_job()) is not None:
+            yield from _job(reading, job, reader, scratch)
+            if reading.stopped:
+                return
+            reading.finished(job)
     except BaseException:
         reading.stop()
         raise
     finally:
         keep_scratch(scratch)
+
+
+def _job(reading: Reading, asked: Job, reader: Reader, scratch: Scratch) -> Generator[None]:
+    job = reading.without_cached(asked)
+    while job.shard is not None and job.pieces:
+        try:
+            _shard(reading, job, reader, scratch)
+            yield
+            return
+        except ObjectChanged:
+            if not reading.restarts(job, reading.key(job.shard)):
+                raise
+    for piece in job.pieces:
+        if reading.stopped:
+            return
+        (_chunk if piece.chunks == 1 else _row)(reading, piece, reader, scratch)
+        yield
 
 
 def _chunk(reading: Reading, piece: Piece, reader: Reader, scratch: Scratch) -> None:

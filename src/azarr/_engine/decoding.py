@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ from azarr.stores.base import Value
 
 MISSING = "missing"
 """What stands for the version of an object that is not there."""
+INLINE, SMALL_INDEX = 50e-6, 64 << 10
+"""Seconds of decoding that the event loop may be kept busy with at a time, and bytes of an index that it decodes."""
 RESTARTS = 64
 """Times that one read begins again with shards that were replaced while they were read."""
 CACHED_INDEXES = 128 << 20
@@ -131,6 +134,10 @@ class Reading:
         with self._lock:
             return None if self.stopped else next(self._jobs, None)
 
+    def give_back(self, job: Job) -> None:
+        """`job` was not done, and is the next again."""
+        self._jobs = itertools.chain([job], self._jobs)
+
     def finished(self, job: Job) -> None:
         """All of `job` is placed."""
         if self.progress is not None:
@@ -194,6 +201,7 @@ class Reading:
         try:
             into = self.direct(piece, pipeline) if piece.whole else None
             chunk = pipeline.decode(data, scratch, into)
+            self.target.indexes.warm = True
             if chunk is into:
                 return
             self._put(piece, chunk)

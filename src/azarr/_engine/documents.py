@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
+from azarr._engine.blocking import MOST_AT_ONCE, reader_at_once
 from azarr._engine.decoding import named
 from azarr._engine.requests import Requests
 from azarr._engine.turns import place_of, turn
@@ -13,7 +15,7 @@ from azarr.context import Context
 from azarr.document import Document, dump, parse
 from azarr.errors import StoreError, WriteConflict
 from azarr.scratch import Scratch, view
-from azarr.stores.base import BlockingStore, ConditionalStore, Store, Value, WritableStore, is_blocking
+from azarr.stores.base import ConditionalStore, Reader, Store, Value, WouldWait, WritableStore, is_blocking
 
 T = TypeVar("T")
 ATTEMPTS = 64
@@ -23,7 +25,10 @@ ATTEMPTS = 64
 async def fetch_documents(store: Store, keys: Sequence[str], context: Context) -> list[bytes | None]:
     """What `store` has under each of `keys`, None where it has nothing."""
     if is_blocking(store):
-        return await offload(lambda: _read_all(store, keys))
+        if len(keys) <= MOST_AT_ONCE and (reader := await reader_at_once(store)) is not None:
+            with suppress(WouldWait):
+                return _read_all(reader, keys)
+        return await offload(lambda: _read_all(store.reader(), keys))
     requests, found = Requests(store, context), dict[int, bytes | None]()
     if len(keys) == 1:
         return [_bytes(await requests.get(keys[0]))]
@@ -78,8 +83,8 @@ async def translated(answer: Awaitable[T], store: object, key: str) -> T:
         raise named(error, store, key) from (error.__cause__ if isinstance(error, StoreError) else error)
 
 
-def _read_all(store: BlockingStore, keys: Sequence[str]) -> list[bytes | None]:
-    reader, scratch = store.reader(), Scratch()
+def _read_all(reader: Reader, keys: Sequence[str]) -> list[bytes | None]:
+    scratch = Scratch()
     found: list[bytes | None] = []
     for key in keys:
         data = reader.whole(key, scratch)

@@ -13,7 +13,7 @@ from functools import partial
 from operator import itemgetter
 from time import perf_counter
 
-from azarr._engine.decoding import MISSING, Held, Reading
+from azarr._engine.decoding import INLINE, MISSING, SMALL_INDEX, Held, Reading
 from azarr._engine.requests import Requests, shared
 from azarr._platform import offload, offload_steps, together
 from azarr.codecs import Pipeline
@@ -24,12 +24,10 @@ from azarr.plan import Job, Piece
 from azarr.scratch import Buffer, Scratch, keep_scratch, spare_scratch, view
 from azarr.stores.base import Value
 
-INLINE = 50e-6
-"""Seconds of decoding that the event loop may be kept busy with at a time."""
 COPIED = 1 << 20
 """Bytes that it may copy at a time."""
-SPAN, SMALL_INDEX = 16 << 20, 64 << 10
-"""Bytes. Inner chunks of a shard are asked for together, at most SPAN at a time. A large index is decoded in a thread."""
+SPAN = 16 << 20
+"""Bytes. Inner chunks of a shard are asked for together, at most SPAN at a time."""
 EXCESS, FREE = 16, 1 << 20
 """Where a server serves no ranges, a shard may have so many times the inner chunks that are needed of it, or so many bytes."""
 AT_ONCE = 16
@@ -203,7 +201,6 @@ class _Work:
             return
         async with self.budget.decoder:
             self.requests.counters.decode_seconds += await offload_steps(self.place_all(found, pipeline, key))
-        self.reading.target.indexes.warm = True
 
     def place_all(self, found: list[tuple[Piece, Buffer]], pipeline: Pipeline, key: str) -> Generator[None, None, float]:
         """The seconds that it took; a step is one piece."""

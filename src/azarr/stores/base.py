@@ -126,8 +126,15 @@ class Reader(Protocol):
         ...
 
 
+class WouldWait(Exception):  # nothing is wrong: a worker is asked instead
+    """What a reader that may not wait has instead of an answer."""
+
+
 class BlockingStore(Store, Protocol):
-    """A store whose reads block: the engine runs the whole life of a chunk in one worker thread."""
+    """A store whose reads block: the engine runs the whole life of a chunk in one worker thread.
+
+    It may have `at_once() -> Reader | None`: a reader for the event loop, which answers from memory or raises `WouldWait`.
+    """
 
     def reader(self) -> Reader: ...
 

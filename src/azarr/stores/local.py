@@ -11,7 +11,9 @@ import contextlib
 import fcntl
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -19,7 +21,7 @@ import numpy as np
 from azarr._platform import offload
 from azarr.errors import StoreError
 from azarr.scratch import Buffer, Buffers, Bytes, Scratch
-from azarr.stores.base import ANY, ByteRange, Value, check_key
+from azarr.stores.base import ANY, ByteRange, Reader, Value, check_key
 from azarr.stores.staging import STAGED, Writer, clean, version_of
 
 HELD_BY_OTHERS = 2e-3
@@ -39,12 +41,17 @@ class LocalStore:
         text = os.fspath(root)
         self.root = Path(unquote(urlsplit(text).path) if text.startswith("file://") else text)
         self.prefix, self.durability = os.path.join(self.root, ""), durability
+        self.quick: Reader | Literal[False] | None = None
+        """How the event loop may read here; a worker finds out whether it may."""
 
     def __repr__(self) -> str:
         return f"LocalStore({str(self.root)!r})"
 
-    def reader(self) -> _Reader:
-        return _Reader(self)
+    def reader(self) -> FolderReader:
+        return FolderReader(self)
+
+    def at_once(self) -> Reader | None:
+        return self.quick or None
 
     async def get(self, key: str, byte_range: ByteRange | None = None) -> Value | None:
         check_key(key)
@@ -130,20 +137,22 @@ class LocalStore:
             raise StoreError(f"{type(error).__name__}: {error.strerror}", store=repr(self), key=key) from error
 
 
-class _Reader:
-    """One worker's way into the folder: `os.readv` into that worker's scratch; no Python file object, nothing allocated."""
+class FolderReader:
+    """One worker's way into the folder: `os.preadv` into that worker's scratch; no Python file object, nothing allocated."""
 
     __slots__ = ("_prefix", "_spare", "_store")
 
     def __init__(self, store: LocalStore) -> None:
         self._store, self._prefix, self._spare = store, store.prefix, np.empty(1, np.uint8)
 
-    def whole(self, key: str, scratch: Scratch) -> Bytes | None:
+    def whole(self, key: str, scratch: Scratch) -> Buffer | None:
         try:
             file = os.open(self._prefix + key, FLAGS)
             try:
-                size = _readv(file, scratch.encoded)
-                return scratch.encoded[:size] if size < scratch.encoded.size else _rest(file, scratch)
+                size = self._read(file, 0, scratch.encoded)
+                if self._store.quick is None and size:
+                    self._store.quick = import_module("azarr.integrations.page_cache").reader_of(self._store, file)
+                return scratch.encoded[:size] if size < scratch.encoded.size else self._rest(file, scratch)
             finally:
                 os.close(file)
         except FileNotFoundError:
@@ -159,8 +168,7 @@ class _Reader:
             start, stop, size = *byte_range, status.st_size
             start = max(size + start, 0) if start < 0 else min(start, size)
             buffer = scratch.take("part", max(min(size if stop is None else stop, size) - start, 0))
-            os.lseek(file, start, os.SEEK_SET)
-            return Value(buffer[: _fill(file, buffer)], version_of(status), size)
+            return Value(buffer[: self._fill(file, start, buffer)], version_of(status), size)
         except OSError as error:
             raise self._error(error, key) from error
         finally:
@@ -170,8 +178,8 @@ class _Reader:
         if (file := self._open(key)) is None:
             return None
         try:
-            size = _readv(file, out, self._spare)
-            return size if size >= out.size or not size else size + _fill(file, out[size:])
+            size = self._read(file, 0, out, self._spare)
+            return size if size >= out.size or not size else size + self._fill(file, size, out[size:])
         except OSError as error:
             raise self._error(error, key) from error
         finally:
@@ -185,7 +193,26 @@ class _Reader:
         except OSError as error:
             raise self._error(error, key) from error
 
-    def _error(self, error: OSError, key: str) -> StoreError:
+    def _rest(self, file: int, scratch: Scratch) -> Bytes:
+        """All of a file that filled the scratch, which grows: the next chunks are much like this one."""
+        head, size, total = scratch.encoded, scratch.encoded.size, os.fstat(file).st_size
+        if total > size:
+            scratch.encoded = np.empty(total + (total >> 2), np.uint8)
+            scratch.encoded[:size] = head
+            size += self._fill(file, size, scratch.encoded[size:total])
+        return scratch.encoded[:size]
+
+    def _read(self, file: int, start: int, *buffers: Bytes) -> int:
+        return os.preadv(file, buffers, start)  # pyright: ignore[reportArgumentType]  # arrays are buffers, as their stubs say from 3.12 on
+
+    def _fill(self, file: int, start: int, buffer: Bytes) -> int:
+        """Bytes read into `buffer`: fewer than it has only at the end of the file."""
+        done = 0
+        while done < buffer.size and (got := self._read(file, start + done, buffer[done:])):
+            done += got
+        return done
+
+    def _error(self, error: OSError, key: str) -> Exception:
         return StoreError(f"{type(error).__name__}: {error.strerror}", store=repr(self._store), key=key)
 
 
@@ -194,25 +221,3 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link that leads nowhere: whoever reads it is told
         return False
-
-
-def _rest(file: int, scratch: Scratch) -> Bytes:
-    """All of a file that filled the scratch, which grows: the next chunks are much like this one."""
-    head, size, total = scratch.encoded, scratch.encoded.size, os.fstat(file).st_size
-    if total > size:
-        scratch.encoded = np.empty(total + (total >> 2), np.uint8)
-        scratch.encoded[:size] = head
-        size += _fill(file, scratch.encoded[size:total])
-    return scratch.encoded[:size]
-
-
-def _readv(file: int, *buffers: Bytes) -> int:
-    return os.readv(file, buffers)  # pyright: ignore[reportArgumentType]  # arrays are buffers, as their stubs say from 3.12 on
-
-
-def _fill(file: int, buffer: Bytes) -> int:
-    """Bytes read into `buffer`: fewer than it has only at the end of the file."""
-    done = 0
-    while done < buffer.size and (got := _readv(file, buffer[done:])):
-        done += got
-    return done

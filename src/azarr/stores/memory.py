@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager, nullcontext
 
 from azarr.errors import ReadOnly
 from azarr.scratch import Buffer, Buffers, Bytes, Scratch, joined, view
-from azarr.stores.base import ANY, ByteRange, Value, check_key
+from azarr.stores.base import ANY, ByteRange, Value, WouldWait, check_key
 
+HASHED_AT_ONCE = 64 << 10
+"""Bytes whose version the event loop finds out."""
 _lock = threading.Lock()
 """Of all stores in memory, as several may have one mapping; it is held while one reference is looked at and replaced."""
 
@@ -25,6 +27,10 @@ class MemoryStore:
 
     def reader(self) -> MemoryStore:
         return self
+
+    def at_once(self) -> MemoryStore | None:
+        mapping: object = self.mapping  # others than a dictionary may do anything, and so may stores that inherit from this one
+        return _AtOnce(self.mapping) if type(self) is MemoryStore and type(mapping) is dict else None
 
     def whole(self, key: str, scratch: Scratch) -> Buffer | None:
         return self.mapping.get(key)
@@ -94,6 +100,13 @@ class MemoryStore:
             if head + slash not in seen:
                 seen.add(head + slash)
                 yield head + slash
+
+
+class _AtOnce(MemoryStore):
+    def part(self, key: str, byte_range: ByteRange, scratch: Scratch) -> Value | None:
+        if len(self.mapping.get(key, b"")) > HASHED_AT_ONCE:
+            raise WouldWait
+        return super().part(key, byte_range, scratch)
 
 
 def _version(data: Buffer) -> str:

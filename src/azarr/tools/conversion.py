@@ -9,11 +9,11 @@ import numpy as np
 
 from azarr import metadata as v3
 from azarr import v2
-from azarr._creation import SHUFFLES, V3_DEFAULTS, array_metadata
 from azarr.codecs.registry import build
 from azarr.document import JSON, Document
 from azarr.layout import Layout
 from azarr.metadata import ArrayMetadata, CodecSpec
+from azarr.tools.creation import SHUFFLES, V3_DEFAULTS, array_metadata
 
 Changed: TypeAlias = "Any | EllipsisType"
 """An option of `create_array`, or `...` for what the source has."""

@@ -3,21 +3,19 @@
 import math
 import operator
 from collections.abc import Iterable, Sequence
-from typing import Any, SupportsIndex, TypeAlias, cast
+from typing import Any, cast
 
 import numpy as np
 
 from azarr import dtypes, fill_values, v2
 from azarr import metadata as v3
+from azarr._open import Codecs, Lengths
 from azarr.document import JSON, Document, is_object, named, one_of
 from azarr.dtypes import DataType, NumPyDType
 from azarr.errors import MetadataError
 from azarr.grid import KeyEncoding
 from azarr.metadata import ArrayMetadata
 
-Codecs: TypeAlias = str | Document | Sequence[str | Document] | None
-Lengths: TypeAlias = SupportsIndex | Iterable[Any]
-"""A number, or one for each axis; for chunks "auto" too."""
 CHUNK_BYTES = 1 << 20
 """Bytes that `chunks="auto"` aims at."""
 SERIALIZERS = {"string": "vlen-utf8", "bytes": "vlen-bytes"}

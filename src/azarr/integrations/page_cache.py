@@ -1,0 +1,86 @@
+"""Reading files as far as they are in memory, by calls of Linux that never wait for a disk: `OSError` is raised instead.
+
+That a file is not there is an answer too, where the kernel remembers it. File systems in memory, and those of networks, answer nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Literal
+
+from azarr.scratch import Buffer, Bytes, Scratch
+from azarr.stores.base import WouldWait
+from azarr.stores.local import FolderReader, LocalStore
+
+MOST_AT_ONCE = 256 << 10
+"""Bytes that the event loop copies from the page cache at a time."""
+OPENAT2, AT_FDCWD, RESOLVE_CACHED = 437, -100, 0x20
+HOW = struct.pack("=QQQ", os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0), 0, RESOLVE_CACHED)
+NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
+"""0 where there is no such thing: whoever asks `is_quick` before does not read there."""
+
+
+@cache
+def _openat2() -> Callable[..., int]:
+    call = ctypes.PyDLL(None, use_errno=True).syscall  # keeps the GIL, as it does not wait
+    call.restype, call.argtypes = ctypes.c_long, (ctypes.c_long, ctypes.c_long, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t)
+    return call
+
+
+def open_cached(path: bytes) -> int | None:
+    """A descriptor to read from; None if there is no such file."""
+    if (file := _openat2()(OPENAT2, AT_FDCWD, path, HOW, len(HOW))) >= 0:
+        return file
+    if (code := ctypes.get_errno()) == errno.ENOENT:
+        return None
+    raise OSError(code, os.strerror(code))
+
+
+def read_cached(file: int, start: int, *buffers: Any) -> int:
+    """Bytes read, which may be fewer than there are."""
+    return os.preadv(file, buffers, start, NOWAIT)
+
+
+def is_quick(file: int) -> bool:
+    """Whether the file system of `file`, which is open and not empty, can be read so. This very question may wait."""
+    try:
+        return bool(NOWAIT) and read_cached(file, 0, bytearray(1)) > 0
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+
+
+class AtOnce(FolderReader):
+    """The same for the event loop, by calls that are answered from memory or refused. What is missing, is; all else is left to a worker."""
+
+    def whole(self, key: str, scratch: Scratch) -> Buffer | None:
+        value = self.part(key, (0, None), scratch)
+        if value is not None and not len(value.data):  # perhaps it is no file at all
+            raise WouldWait
+        return None if value is None else value.data
+
+    def _open(self, key: str) -> int | None:
+        try:
+            return open_cached(os.fsencode(self._prefix + key))
+        except OSError as error:
+            raise WouldWait from error
+
+    def _read(self, file: int, start: int, *buffers: Bytes) -> int:
+        return read_cached(file, start, *buffers)
+
+    def _fill(self, file: int, start: int, buffer: Bytes) -> int:
+        if buffer.size > MOST_AT_ONCE or self._read(file, start, buffer) < buffer.size:
+            raise WouldWait
+        return buffer.size
+
+    def _error(self, error: OSError, key: str) -> Exception:
+        return WouldWait()
+
+
+def reader_of(store: LocalStore, file: int) -> AtOnce | Literal[False]:
+    """How the event loop may read `store`, of which `file` is one. False: not at all."""
+    return is_quick(file) and AtOnce(store)
