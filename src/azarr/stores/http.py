@@ -169,14 +169,18 @@ class HTTPStore:
     async def _tail(self, url: str, count: int, conditions: Mapping[str, str]) -> Value | None:
         """The last bytes, by the size that HEAD tells, or `UNKNOWN`. Asked for with an open end, they show a size that is not true."""
         answer = await self._send(url, conditions, method="HEAD")
-        told = answer.headers.get("content-length", "")
+        if answer.status in TRANSIENT:  # which says nothing of what the server can do
+            return self._whole(answer, conditions)
+        told, encoded = answer.headers.get("content-length", ""), answer.headers.get("content-encoding", "identity") != "identity"
         if answer.status != 200 or not told.isdigit():
             self._sizes = answer.status in self.missing
             return None if self._sizes else UNKNOWN
         size = int(told)
         start = max(size - count, 0)
-        value = await self._part(url, (start, None), conditions, size - start) if size else Value(b"", _version(answer.headers, 0), 0)
-        if value is not None and len(value.data) != size - start:
+        if not size:
+            return Value(b"", _version(answer.headers, 0), 0)
+        value = None if encoded else await self._part(url, (start, None), conditions, size - start)
+        if encoded or (value is not None and len(value.data) != size - start):
             self.ranges = False  # whole objects are what the browser decodes
             raise RangeNotHonoured("the server tells another size of the object than that of what it serves: it may encode it on the way")
         return value
