@@ -1,6 +1,7 @@
 """The browser tests' fixtures: what they run on, a web server, Chromium, and the places where Python runs. They are plain functions.
 
-Without Chromium, or Node, the tests that need it do not run, which is said at the end; where CI is set, that is a failure.
+Without Chromium, or Node, the tests that need it do not run, which is said at the end; where CI is set, or AZARR_BROWSER is
+`required`, that is a failure. Firefox may be missing.
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ from typing import Any
 import distribution as fetched
 import pytest
 from hosting import Serving, Site
-from places import Here, InNode, InPage
+from places import Here, InFirefox, InNode, InPage
 from playwright.sync_api import Browser, Page, sync_playwright
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parent.parent
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip
-NEEDS = {"browser": ("Chromium", fetched.chromium), "node": ("Node", fetched.node)}
+NEEDS = {
+    "browser": ("Chromium", fetched.chromium), "node": ("Node", fetched.node), "pyscript": ("npm", fetched.pyscript),
+    "firefox": ("Firefox", fetched.firefox),
+}  # fmt: skip
+REQUIRED = bool(os.environ.get("CI")) or os.environ.get("AZARR_BROWSER") == "required"
 NOT_RUN = pytest.StashKey[dict[str, int]]()
 
 
@@ -31,7 +36,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for fixture, (program, find) in NEEDS.items():
         left = [item for item in items if fixture in getattr(item, "fixturenames", ())]
         if left and find() is None:
-            if os.environ.get("CI"):
+            if REQUIRED and fixture != "firefox":  # not every system has a package of it
                 raise pytest.UsageError(f"there is no {program} here, which {len(left)} tests need")
             config.hook.pytest_deselected(items=left)
             items[:] = [item for item in items if item not in left]
@@ -62,12 +67,21 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def site(distribution: Path, wheel: Path) -> Iterator[Site]:
     """The server. Between two tests it becomes good again, and forgets what it was asked for."""
     folders = {
-        "pyodide": distribution, "pages": HERE / "pages", "npm": fetched.pyscript().parent,
+        "pyodide": distribution, "pages": HERE / "pages",
         "viewer": PROJECT / "src/azarr/viewer", "examples": PROJECT / "examples", "wheels": wheel.parent,
         "wheels/azarr": wheel.parent, "wheels/blosc2": fetched.blosc2().parent, "wheels/suite": fetched.wheels(),
     }  # fmt: skip
     with Serving(folders) as serving:
         yield serving
+
+
+@pytest.fixture(scope="session")
+def pyscript(site: Site) -> str:
+    """The URL of the folder with PyScript."""
+    found = fetched.pyscript()
+    assert found is not None
+    site.folders["npm"] = found.parent
+    return f"{site.url}/npm/dist"
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +142,16 @@ def node(distribution: Path, site: Site) -> Iterator[InNode]:
     program = fetched.node()
     assert program is not None
     place = InNode(program, distribution, site)
+    yield place
+    place.close()
+
+
+@pytest.fixture(scope="session")
+def firefox(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InFirefox]:
+    """Python in a page of Firefox, the same one for all tests."""
+    program = fetched.firefox()
+    assert program is not None
+    place = InFirefox(program, tmp_path_factory.mktemp("firefox"), site)
     yield place
     place.close()
 

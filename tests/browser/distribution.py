@@ -1,4 +1,4 @@
-"""What the browser tests run on: Pyodide, wheels, PyScript, Chromium, Node. Fetched once into a cache folder, by the standard library alone.
+"""What the browser tests run on: Pyodide, wheels, PyScript, Chromium, Firefox, Node. Fetched once into a cache folder, by the standard library alone.
 
 `python tests/browser/distribution.py` sets all of it up, and says where it is. As root it installs with apt-get the programs that are missing.
 """
@@ -25,8 +25,10 @@ SUITE = ("anyio==4.16.0", "hypothesis==6.170.17", "pytest==9.2.0")
 """What the project's own tests import, beside NumPy; pip finds what these need."""
 BLOSC = "blosc2==4.14.1"
 PYSCRIPT = "@pyscript/core@0.7.31"
-PROGRAMS = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "node": ("node", "nodejs"), "npm": ("npm",)}
-PACKAGES = {"chromium": "chromium", "node": "nodejs", "npm": "npm"}
+PROGRAMS = {
+    "chromium": ("chromium", "chromium-browser", "google-chrome"), "firefox": ("firefox-esr", "firefox"), "node": ("node", "nodejs"), "npm": ("npm",),
+}  # fmt: skip
+PACKAGES = {"chromium": "chromium", "firefox": "firefox-esr", "node": "nodejs", "npm": "npm"}
 """Their names in Debian."""
 
 
@@ -49,14 +51,20 @@ def blosc2() -> Path:
     return next(_once("blosc2", BLOSC, lambda draft: _download(draft, "--no-deps", *TAGS, BLOSC)).glob("*.whl"))
 
 
-def pyscript() -> Path:
-    """The folder with `core.js` of PyScript, and all that it loads."""
-    return _once("pyscript", PYSCRIPT, _pack) / "dist"
+def pyscript() -> Path | None:
+    """The folder with `core.js` of PyScript, and all that it loads; None if it is not there, and there is no npm to fetch it."""
+    made = program("npm") or _place("pyscript", PYSCRIPT).is_dir()
+    return _once("pyscript", PYSCRIPT, _pack) / "dist" if made else None
 
 
 def chromium() -> str | None:
     """The program; CHROMIUM names another one."""
     return program("chromium")
+
+
+def firefox() -> str | None:
+    """The program; FIREFOX names another one."""
+    return program("firefox")
 
 
 def node() -> str | None:
@@ -78,17 +86,21 @@ def program(name: str) -> str | None:
 
 def install(name: str) -> None:
     """Install a program that is missing, where that can be done."""
-    if os.geteuid() or shutil.which("apt-get") is None:
-        print(f"{name} is missing, and only root can install it, by apt-get: the tests that need it will not run", file=sys.stderr)
-        return
-    quiet = {"check": True, "stdout": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
-    subprocess.run(["apt-get", "update"], **quiet)
-    subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", PACKAGES[name]], **quiet)
+    failed = os.geteuid() != 0 or shutil.which("apt-get") is None
+    for command in (["update"], ["install", "-y", "--no-install-recommends", PACKAGES[name]]):
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        failed = failed or subprocess.run(["apt-get", *command], stdout=subprocess.DEVNULL, env=environment, check=False).returncode != 0
+    if failed:
+        print(f"{name} is missing, and could not be installed, which root can do by apt-get: what needs it will not run", file=sys.stderr)
+
+
+def _place(name: str, version: str) -> Path:
+    return CACHE / f"{name}-{''.join(each if each.isalnum() or each in '.-' else '_' for each in version)}"
 
 
 def _once(name: str, version: str, make: Callable[[Path], None]) -> Path:
     """The folder `name` in the cache, made by `make` unless it is there in this version; whole or not at all, also if two make it."""
-    place = CACHE / f"{name}-{''.join(each if each.isalnum() or each in '.-' else '_' for each in version)}"
+    place = _place(name, version)
     if not place.is_dir():
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE, prefix=".draft-") as draft:
@@ -118,11 +130,8 @@ def _unpack(draft: Path) -> None:
 
 
 def _pack(draft: Path) -> None:
-    npm = program("npm")
-    if npm is None:
-        raise FileNotFoundError("npm is missing, which fetches PyScript")
     with tempfile.TemporaryDirectory(dir=draft.parent) as folder:
-        subprocess.run([npm, "pack", "--silent", PYSCRIPT], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([program("npm") or "npm", "pack", "--silent", PYSCRIPT], cwd=folder, check=True, stdout=subprocess.DEVNULL)
         with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
             archive.extractall(folder, filter="data")
         for file in (Path(folder) / "package").iterdir():
@@ -131,10 +140,10 @@ def _pack(draft: Path) -> None:
 
 def main() -> None:
     """Set all of it up."""
-    for name in PROGRAMS:
-        if program(name) is None:
+    for name, found in (("chromium", chromium), ("firefox", firefox), ("node", node), ("npm", pyscript)):
+        if found() is None:
             install(name)
-    for call in (pyodide, wheels, blosc2, pyscript, chromium, node):
+    for call in (pyodide, wheels, blosc2, pyscript, chromium, firefox, node):
         print(f"{call.__name__}: {call()}")
 
 

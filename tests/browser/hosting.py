@@ -26,7 +26,7 @@ from servers import etag_of, ranged
 
 T = TypeVar("T")
 Answer = Callable[[web.Request, bytes], Awaitable[web.StreamResponse]]
-PATIENCE = 30
+PATIENCE = 60
 """Seconds after which a test that waits for something that does not happen fails, instead of hanging."""
 TYPES = {".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".wasm": "application/wasm", ".json": "application/json"}
 
@@ -49,7 +49,7 @@ class Asked:
 class Site:
     """A running server. `url` and `other` are its two origins; none has a slash at its end."""
 
-    folders: Mapping[str, Path]
+    folders: dict[str, Path]
     objects: dict[str, bytes] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)
     """Answers by key, or by a prefix of keys that ends with a slash."""
@@ -80,9 +80,9 @@ class Site:
         """The key, as in `objects` and `answers`, of an object below `url`; without `key` a prefix of all of them."""
         return url.partition("/data/")[2] + "/" + key
 
-    def keys(self, method: str | None = None) -> list[str]:
-        """What was asked for, without the number that `add` gave."""
-        return [asked.key.partition("/")[2] for asked in self.requests if method in (None, asked.method)]
+    def below(self, url: str) -> list[Asked]:
+        """What was asked for below `url`. There may be more in `requests`: browsers send, and cancel, late."""
+        return [asked for asked in self.requests if asked.key.startswith(self.key(url))]
 
     def until(self, true: Callable[[], bool]) -> None:
         """Wait until `true`, which the site's requests make so."""
@@ -250,7 +250,7 @@ async def encoded_on_the_way(request: web.Request, data: bytes) -> web.StreamRes
 class Serving:
     """A `Site` for as long as the context lasts."""
 
-    def __init__(self, folders: Mapping[str, Path]) -> None:
+    def __init__(self, folders: dict[str, Path]) -> None:
         self.site, self._ended = Site(folders), asyncio.Event()
 
     def __enter__(self) -> Site:

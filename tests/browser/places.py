@@ -1,4 +1,4 @@
-"""Where Python runs: here, in Node, in a page, in a web worker. Each place is called with code, and gives the value of its last expression.
+"""Where Python runs: here, in Node, in a page of Chromium or Firefox, in a web worker. Each place is called with code, and gives the value of its last expression.
 
 The code may `await`. The value must be of JSON; arrays and scalars of NumPy are lists and numbers. What is raised there is a `Raised` here,
 whose text is the traceback. Names live as long as the place does; `place(code, name=value)` sets some.
@@ -15,6 +15,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from aiohttp import ClientSession
 from hosting import PATIENCE
 
 PAGES = Path(__file__).parent / "pages"
@@ -44,8 +45,7 @@ class InPage:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.set_default_timeout(1000 * PATIENCE)
         page.goto(f"{site.url}/pages/python.html{'?worker' if worker else ''}")
-        page.wait_for_function("window.ready !== undefined")
-        assert page.evaluate("window.ready") is True
+        assert page.evaluate("window.started") is True
 
     def __call__(self, code: str, **names: Any) -> Any:
         answer = self.page.evaluate("([code, names]) => window.run(code, names)", [code, json.dumps(names)])
@@ -81,6 +81,48 @@ class InNode:
         return line.rstrip("\n")
 
     def close(self) -> None:
+        self.process.communicate()
+
+
+class InFirefox:
+    """Pyodide in a page of Firefox, which speaks WebDriver BiDi on a web socket: https://w3c.github.io/webdriver-bidi/."""
+
+    def __init__(self, firefox: str, profile: Path, site: Any) -> None:
+        command = [firefox, "--headless", "--no-remote", f"--profile={profile}", "--remote-debugging-port=0", "about:blank"]
+        self.site, self.process = site, subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        assert self.process.stderr is not None
+        lines = (line.partition("BiDi listening on ") for line in self.process.stderr)
+        self._socket, self._session = site.run(self._connect(next(url.strip() for _, found, url in lines if found)))
+        self._call("session.new", capabilities={})
+        self._page = self._call("browsingContext.getTree")["contexts"][0]["context"]
+        self._call("browsingContext.navigate", context=self._page, url=f"{site.url}/pages/python.html", wait="complete")
+        assert self._evaluate("window.started.then((ready) => String(ready))") == "true"
+
+    async def _connect(self, url: str) -> Any:
+        session = ClientSession()
+        return await session.ws_connect(f"{url}/session", max_msg_size=0), session
+
+    def _call(self, method: str, **params: Any) -> Any:
+        answer = self.site.run(self._ask({"id": 1, "method": method, "params": params}))
+        assert answer["type"] == "success", answer
+        return answer["result"]
+
+    async def _ask(self, message: Any) -> Any:
+        await self._socket.send_json(message)
+        while (answer := await self._socket.receive_json()).get("id") != message["id"]:
+            pass  # events
+        return answer
+
+    def _evaluate(self, expression: str) -> str:
+        answer = self._call("script.evaluate", expression=expression, target={"context": self._page}, awaitPromise=True)
+        return answer["result"]["value"]
+
+    def __call__(self, code: str, **names: Any) -> Any:
+        return value_of(self._evaluate(f"window.run({json.dumps(code)}, {json.dumps(json.dumps(names))})"))
+
+    def close(self) -> None:
+        self.site.run(self._session.close())
+        self.process.terminate()
         self.process.communicate()
 
 

@@ -1,4 +1,4 @@
-"""The four places where Python runs do the same, and azarr is installed there with NumPy alone."""
+"""The five places where Python runs do the same, and azarr is installed there with NumPy alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hosting import Site
 from places import Raised
 
-PLACES = ["here", "node", "python", "worker"]
+PLACES = ["here", "node", "python", "worker", "firefox"]
 
 
 @pytest.fixture(params=PLACES)

@@ -6,12 +6,14 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hosting import Site
 from playwright.sync_api import Page, expect
 
 import azarr
 from azarr.integrations import sync
 
+pytestmark = pytest.mark.usefixtures("pyscript")
 STORE = Path(__file__).parent.parent.parent / "examples" / "climate.zarr"
 SHOTS = Path(os.environ.get("AZARR_SCREENSHOTS", Path(__file__).parent / "screenshots"))
 

@@ -28,5 +28,5 @@ export async function start(loadPyodide, options, site) {
   python.globals.set("site", site);
   await python.runPythonAsync(INSTALL);
   const run = python.runPython(RUNNER);
-  return (code, names) => run(code, names);
+  return async (code, names) => await run(code, names); // a promise of JavaScript, not one of Python
 }
