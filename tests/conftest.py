@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import cpython
+
+BROWSER = sys.platform == "emscripten"
+
 
 def run(coroutine: Any) -> Any:
     """The result of `coroutine`, wherever this runs."""
-    if sys.platform == "emscripten":
+    if BROWSER:
         from pyodide.ffi import run_sync
 
         return run_sync(coroutine)
@@ -26,3 +31,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
     run(pyfuncitem.obj(**arguments))
     return True
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if BROWSER and cpython.reason(collection_path.relative_to(config.rootpath).as_posix()) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if BROWSER and (left := [item for item in items if cpython.reason(item.nodeid)]):
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]

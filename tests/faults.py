@@ -20,7 +20,7 @@ from http import HTTPStatus
 from random import Random
 from typing import NamedTuple
 
-from numcodecs import Zstd
+from oracles import zstd
 
 PATIENCE = 30
 """Seconds after which a test that waits for something that does not happen fails, instead of hanging."""
@@ -539,7 +539,7 @@ ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: zlib.compress(data, wbits=31),
     "deflate": zlib.compress,
     "br": brotli,
-    "zstd": Zstd().encode,
+    "zstd": zstd.compress,
 }
 
 

@@ -18,7 +18,6 @@ import threading
 import tokenize
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,38 +28,12 @@ from typer.testing import CliRunner
 import azarr
 from azarr.cli.commands import app
 from azarr.cli.server import serve
+from prose import FILES, ROOT, Block, blocks, name
 
-ROOT = Path(__file__).parents[1]
-FILES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 HOST = "https://host"
 RUNS = [(path, form) for path in FILES for form in ((2, 3) if "data.zarr" in path.read_text(encoding="utf-8") else (3,))]
 """Files, and the Zarr format of the `data.zarr` that they read."""
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\(([^)\s]+)\)")
 RESULT = re.compile(r"# -> ?(.*)")
-MODULE = re.compile(r"`((?:[a-z_0-9]+/)*[a-z_0-9]+\.py)`")
-NORTH_STAR = """\
-g = azarr.open_group("https://host/data.zarr")
-part = await g.var[5:]
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A fenced block; `line` is that of its first line of code."""
-
-    path: Path
-    line: int
-    language: str
-    code: str
-
-
-def blocks(path: Path, text: str) -> list[Block]:
-    return [Block(path, text.count("\n", 0, found.start()) + 2, found[1], found[2]) for found in FENCE.finditer(text)]
-
-
-def name(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
 
 
 @contextmanager
@@ -208,55 +181,3 @@ def test_a_result_that_is_not_as_the_document_says_is_found(folder: Path) -> Non
         "README.md:3: expected\n    3\ngot\n    2",
         "README.md:4: expected\n    a\n    c\ngot\n    a\n    b",
     ]
-
-
-def test_the_readme_has_the_two_lines_that_all_began_with() -> None:
-    assert NORTH_STAR in (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("path", FILES, ids=name)
-def test_each_link_to_a_file_has_its_file(path: Path) -> None:
-    links = [link.partition("#")[0] for link in LINK.findall(path.read_text(encoding="utf-8")) if "://" not in link]
-    assert [link for link in links if not (path.parent / link).exists()] == []
-
-
-@pytest.mark.parametrize("path", FILES, ids=name)
-def test_each_module_that_a_document_names_is_there(path: Path) -> None:
-    named = MODULE.findall(path.read_text(encoding="utf-8"))
-    assert [module for module in named if not any((ROOT / top / module).exists() for top in ("", "src/azarr", "tests"))] == []
-
-
-def test_the_documents_are_all_in_the_table_of_contents() -> None:
-    listed = set(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
-    assert listed == {path.name for path in ROOT.glob("docs/*.md")}
-
-
-def test_the_reference_names_what_is_public() -> None:
-    public = {f"azarr.{entry}" for entry in azarr.__all__} - {"azarr.__version__", "azarr.stores"}
-    public |= {f"azarr.stores.{entry}" for entry in azarr.stores.__all__} | {"azarr.testing.CountingStore"}
-    assert set(re.findall(r"^::: (\S+)$", (ROOT / "docs/api.md").read_text(encoding="utf-8"), re.MULTILINE)) == public
-
-
-def test_the_errors_are_drawn_as_they_are() -> None:
-    drawn, parents = dict[str, tuple[str, str]](), dict[int, str]()
-    for stem, names, builtin in re.findall(r"^([├└│ ─]*)(\w+(?:, \w+)*)(?: \((\w+)\))?(?: +.*)?$", tree_of_errors(), re.MULTILINE):
-        depth = len(stem) // 4
-        for error in names.split(", "):
-            drawn[error] = (parents.get(depth - 1, "Exception"), builtin)
-        parents[depth] = names
-    assert drawn == {error.__name__: bases(error) for error in vars(azarr.errors).values() if is_error(error)}
-
-
-def tree_of_errors() -> str:
-    path = ROOT / "docs/errors.md"
-    return next(block.code for block in blocks(path, path.read_text(encoding="utf-8")) if block.code.startswith("AzarrError\n"))
-
-
-def is_error(thing: object) -> bool:
-    return isinstance(thing, type) and issubclass(thing, azarr.errors.AzarrError)
-
-
-def bases(error: type) -> tuple[str, str]:
-    """The names of what an error is below, and of the builtin that it is as well."""
-    first, *others = error.__bases__
-    return first.__name__, "".join(other.__name__ for other in others)

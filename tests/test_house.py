@@ -13,6 +13,7 @@ import pytest
 
 import azarr
 import azarr.stores
+import cpython
 
 SOURCE = Path(azarr.__file__).parent
 PROJECT = Path(__file__).parent.parent
@@ -248,6 +249,14 @@ def test_no_pickle_anywhere():
     assert [name for name in MODULES if others_of(name) & {"pickle", "shelve", "dill", "cloudpickle"}] == []
     assert lines_with(r"\b(eval|exec)\(", list(CORE)) == []
     assert lines_with(r"marshal\.(?!dumps\()|from marshal", list(MODULES)) == []  # as a key it is fine; what it holds is not to be trusted
+
+
+def test_what_needs_cpython_is_there():
+    """An entry that nothing goes by would hide, one day, a test of that name."""
+    for entry in cpython.NEEDS:
+        path, _, name = entry.partition("::")
+        assert (PROJECT / "tests" / path).exists(), entry
+        assert not name or name.startswith("*") or f"def {name}(" in (PROJECT / "tests" / path).read_text(encoding="utf-8"), entry
 
 
 def test_nothing_is_left_open():

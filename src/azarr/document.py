@@ -5,10 +5,13 @@ tokens, a byte-order mark, lone surrogates, any depth. Here each is a `MetadataE
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeAlias, TypeGuard
+
+import numpy as np
 
 from azarr.errors import MetadataError
 from azarr.limits import DEFAULT_LIMITS, Limits
@@ -21,6 +24,8 @@ TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels ({MAX_ATTRIBUTE_DEPTH} in att
 REASONS: dict[type, str] = {RecursionError: TOO_DEEP, UnicodeEncodeError: "a string holds half of a surrogate pair, so it is no text"}
 OPAQUE = ("attributes", "metadata")  # they have a depth of their own: what users put there, and the members of consolidated metadata
 MAX_INTEGER = (1 << 63) - 1
+PARSED = 2000  # levels that the parser can follow everywhere: Pyodide does not survive the end of its stack
+_STRING, _NO_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL), bytes(set(range(256)) - set(b"[]{}"))
 _NESTS: tuple[type, ...] = (dict, list)
 
 
@@ -43,6 +48,7 @@ def parse(data: bytes | bytearray | memoryview, key: str, *, lenient: bool = Fal
     bare: list[JSON] = []
     try:
         text = str(data, "utf-8")
+        _check_brackets(text)
         value = json.loads(text, parse_constant=float if lenient else partial(_keep, bare))
         strings, escapes = _strings(value), "\\" in text
         if escapes or 2 * strings != text.count('"'):  # of a key that stood twice, one is left in `value`
@@ -100,6 +106,17 @@ def one_of(value: JSON, field: str, *allowed: JSON) -> Any:
     if not any(type(value) is type(choice) and value == choice for choice in allowed):
         raise MetadataError(f"must be {' or '.join(map(repr, allowed))}", field=field, value=value)
     return value
+
+
+def _check_brackets(text: str) -> None:
+    """Raise what the parser would, if `text` is nested deeper than `PARSED`."""
+    if text.count("[") + text.count("{") <= PARSED:
+        return
+    raw = text.encode()
+    outside = _STRING.sub(b"", raw) if b"\\" in raw else b"".join(raw.split(b'"')[::2])
+    brackets = np.frombuffer(outside.translate(None, _NO_BRACKET), np.int8)
+    if brackets.size and np.cumsum((brackets & 2) - 1, dtype=np.int32).max() > PARSED:  # that bit is set in those that open
+        raise RecursionError
 
 
 def _strings(value: JSON) -> int:

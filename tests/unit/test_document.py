@@ -116,6 +116,15 @@ def test_nesting_that_the_parser_itself_cannot_follow_is_refused_in_the_same_wor
         parse(f'{{"attributes": {lists(100_000)}}}'.encode(), "zarr.json")
 
 
+@pytest.mark.parametrize("escape", ["", '\\\\', '\\"'])
+def test_brackets_in_text_are_no_nesting(escape: str):
+    text = "[" * 3000 + escape
+    assert parse(f'{{"x": "{text}"}}'.encode(), "zarr.json") == {"x": json.loads(f'"{text}"')}
+    assert parse(f'{{"attributes": {{"x": [{"[]," * 3000}"{text}"]}}}}'.encode(), "zarr.json")
+    with pytest.raises(MetadataError, match="nested deeper than 64 levels"):
+        parse(f'{{"x": "{text}", "y": {lists(3000)}}}'.encode(), "zarr.json")
+
+
 def test_a_document_above_its_limit_is_not_parsed():
     with pytest.raises(LimitExceeded, match=r"the document 'zarr\.json' would take 19 bytes; Limits\.metadata allows 18"):
         parse(b'{"zarr_format":  3}', "zarr.json", limits=Limits(metadata=18))

@@ -1,0 +1,70 @@
+"""What the documents say of the project is so: links, modules, names, errors. Their code runs in `test_docs.py`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import azarr
+from prose import FILES, ROOT, blocks, name
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+MODULE = re.compile(r"`((?:[a-z_0-9]+/)*[a-z_0-9]+\.py)`")
+NORTH_STAR = """\
+g = azarr.open_group("https://host/data.zarr")
+part = await g.var[5:]
+"""
+
+
+def test_the_readme_has_the_two_lines_that_all_began_with() -> None:
+    assert NORTH_STAR in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_each_link_to_a_file_has_its_file(path: Path) -> None:
+    links = [link.partition("#")[0] for link in LINK.findall(path.read_text(encoding="utf-8")) if "://" not in link]
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_each_module_that_a_document_names_is_there(path: Path) -> None:
+    named = MODULE.findall(path.read_text(encoding="utf-8"))
+    assert [module for module in named if not any((ROOT / top / module).exists() for top in ("", "src/azarr", "tests"))] == []
+
+
+def test_the_documents_are_all_in_the_table_of_contents() -> None:
+    listed = set(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
+    assert listed == {path.name for path in ROOT.glob("docs/*.md")}
+
+
+def test_the_reference_names_what_is_public() -> None:
+    public = {f"azarr.{entry}" for entry in azarr.__all__} - {"azarr.__version__", "azarr.stores"}
+    public |= {f"azarr.stores.{entry}" for entry in azarr.stores.__all__} | {"azarr.testing.CountingStore"}
+    assert set(re.findall(r"^::: (\S+)$", (ROOT / "docs/api.md").read_text(encoding="utf-8"), re.MULTILINE)) == public
+
+
+def test_the_errors_are_drawn_as_they_are() -> None:
+    drawn, parents = dict[str, tuple[str, str]](), dict[int, str]()
+    for stem, names, builtin in re.findall(r"^([├└│ ─]*)(\w+(?:, \w+)*)(?: \((\w+)\))?(?: +.*)?$", tree_of_errors(), re.MULTILINE):
+        depth = len(stem) // 4
+        for error in names.split(", "):
+            drawn[error] = (parents.get(depth - 1, "Exception"), builtin)
+        parents[depth] = names
+    assert drawn == {error.__name__: bases(error) for error in vars(azarr.errors).values() if is_error(error)}
+
+
+def tree_of_errors() -> str:
+    path = ROOT / "docs/errors.md"
+    return next(block.code for block in blocks(path, path.read_text(encoding="utf-8")) if block.code.startswith("AzarrError\n"))
+
+
+def is_error(thing: object) -> bool:
+    return isinstance(thing, type) and issubclass(thing, azarr.errors.AzarrError)
+
+
+def bases(error: type) -> tuple[str, str]:
+    """The names of what an error is below, and of the builtin that it is as well."""
+    first, *others = error.__bases__
+    return first.__name__, "".join(other.__name__ for other in others)
