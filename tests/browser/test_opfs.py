@@ -329,7 +329,7 @@ def test_a_root_that_is_no_path_is_refused(tabs: Tabs):
 
 
 def test_outside_of_browsers_it_says_what_to_use(here: Any, node: Any):
-    with pytest.raises(Raised, match="LocalStore has the same use"):
+    with pytest.raises(Raised, match="LocalStore has those of an operating system"):
         here("import azarr\nazarr.stores.OPFSStore()")
     with pytest.raises(Raised, match="no files of its own") as raised:
         node("import azarr\nawait azarr.stores.OPFSStore().get('key')")

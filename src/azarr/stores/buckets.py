@@ -52,7 +52,7 @@ class BucketStore(HTTPStore):
             self._root = f"https://{self.bucket}.s3.amazonaws.com/"
         else:
             self._root = f"{(endpoint or ENDPOINTS[scheme]).rstrip('/')}/{self.bucket}"
-        super().__init__(f"{self._root.rstrip('/')}/{quote(start)}", missing=missing, fetch=fetch, context=context)
+        super().__init__(f"{self._root.rstrip('/')}/{quote(self.prefix)}".rstrip("/"), missing=missing, fetch=fetch, context=context)
         self._start = start
 
     def __repr__(self) -> str:

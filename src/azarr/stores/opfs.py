@@ -6,14 +6,12 @@ exclude each other in all tabs and workers of a site.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
-from importlib import import_module
-from importlib.resources import files
 from typing import Any
 
-from azarr.errors import AzarrError, StoreError
+from azarr.errors import StoreError
+from azarr.integrations.javascript import outcome, script
 from azarr.scratch import Buffer, view
 from azarr.stores.base import ANY, ByteRange, Value, check_key
 
@@ -33,14 +31,10 @@ class OPFSStore:
 
     def __init__(self, root: Any = "") -> None:
         path = root if isinstance(root, str) else None
-        try:
-            run_js: Any = import_module("pyodide.code").run_js
-        except ImportError as error:
-            raise AzarrError("OPFSStore is a store of browsers; outside of them, LocalStore has the same use") from error
+        store = script("stores/opfs.js", "OPFSStore has the browser's own files; LocalStore has those of an operating system")
         if path:
             check_key(path)
-        self.root = root if path is None else path
-        self._files = run_js(files("azarr.stores").joinpath("opfs.js").read_text("utf-8"))(path or "", None if path is not None else root)
+        self.root, self._files = root, store(path or "", root if path is None else None)
 
     def __repr__(self) -> str:
         return f"OPFSStore({self.root if isinstance(self.root, str) else self.root.name!r})"
@@ -71,31 +65,21 @@ class OPFSStore:
 
     @contextlib.asynccontextmanager
     async def hold(self, key: str) -> AsyncGenerator[None]:
-        settled, let_go = self._files.hold(check_key(key))
+        operation = self._files.hold(check_key(key))
         try:
-            await self._settled(key, settled, let_go)
+            await self._done(operation, key)
             yield
         finally:
-            let_go()
+            operation[1]()  # lets go
 
     async def clean(self) -> None:
-        await self._run("clean")
+        await self._done(self._files.clean())
 
-    async def _run(self, verb: str, *arguments: Any) -> Any:
-        key = arguments[0] if arguments else ""
-        return await self._settled(key, *getattr(self._files, verb)(*arguments))
+    async def _run(self, verb: str, key: str, *arguments: Any) -> Any:
+        return await self._done(getattr(self._files, verb)(key, *arguments), key)
 
-    async def _settled(self, key: str, settled: Any, stop: Any) -> Any:
-        """What an operation gives. Cancelled, it is stopped, and waited for: nothing of it is left running."""
-        try:
-            name, value = await settled
-        except asyncio.CancelledError:
-            stop()
-            while True:
-                with contextlib.suppress(asyncio.CancelledError):
-                    await settled
-                    break
-            raise
+    async def _done(self, operation: Any, key: str = "") -> Any:
+        name, value = await outcome(operation)
         if name:
             raise StoreError(f"{name}: {REASONS.get(name, value)}", store=repr(self), key=key)
         return value

@@ -12,6 +12,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ from azarr.scratch import Buffer, view
 from azarr.stores.base import UNCHANGED, UNKNOWN, ByteRange, Checked, Kept, Store, Value
 
 What = tuple[str, ByteRange | None]
+INDEXED = "indexeddb://"
+"""How the name of a database begins where a folder is asked for."""
 OVERHEAD = 300
 """Bytes that an entry in memory takes beside its data."""
 
@@ -35,7 +38,8 @@ class _Entry(NamedTuple):
 
 
 class Cached:
-    """`inner`, with what it answers kept in at most `memory` bytes, and in at most `disk_size` bytes of files in the folder `disk`.
+    """`inner`, with what it answers kept in at most `memory` bytes, and in at most `disk_size` bytes of files in the folder `disk`,
+    or in browsers of the database `disk="indexeddb://name"`.
 
     `recheck` says when an answer is checked before it is given again: "open" after each opening of a node, True always, False never,
     a number after so many seconds. Where the store can tell by the version that an object is the same, that moves no data. Parts of
@@ -52,7 +56,7 @@ class Cached:
         self.gap: int | None = getattr(inner, "gap", None)
         self._most, self.nbytes = bytes_of(memory), 0
         self._kept: OrderedDict[What, _Entry] = OrderedDict()
-        self._disk = None if disk is None else _Folder(Path(disk), bytes_of(disk_size), getattr(inner, "identity", repr(inner)))
+        self._disk = None if disk is None else _disk(disk, bytes_of(disk_size), getattr(inner, "identity", repr(inner)))
         self._openings, self._forgotten, self._lock = 0, 0, threading.Lock()
         self._deleting: dict[str, int] = {}
         """Keys of what is forgotten and still on disk, and when it was forgotten; it is not read from there any more."""
@@ -95,7 +99,7 @@ class Cached:
 
     async def _find(self, what: What, match: str | None) -> Value | None:
         entry, since = self._look(what), self._forgotten
-        if entry is None and self._disk is not None and (entry := await offload(lambda: self._read(what))) is not None:
+        if entry is None and self._disk is not None and (entry := await self._read(what)) is not None:
             self._keep(what, entry, since)
             if self._fresh(entry) and entry.value is not None and match in (None, entry.value.version):
                 return entry.value
@@ -111,7 +115,7 @@ class Cached:
         if answer is UNCHANGED and before is not None:
             self._keep(what, _Entry(before, asked, openings), since)
             if self._disk is not None:
-                await offload(lambda: self._touch(what, asked))
+                await self._on_disk("touch", what, asked)
             return Checked(*before)
         if answer is not None and match is not None and answer.version != match:
             self.forget(what[0])
@@ -123,7 +127,7 @@ class Cached:
             since = self._forgotten
             await self.settle()
         if self._keep(what, kept, since) and self._disk is not None and kept.value is not None:
-            await offload(lambda: self._write(what, kept, since))
+            await self._write(what, kept.value, asked, since)
         return answer
 
     async def _ask(self, what: What, match: str | None, unless: str | None) -> Value | None:
@@ -151,15 +155,16 @@ class Cached:
     async def settle(self) -> None:
         """Delete the files of what was forgotten; before what made that necessary returns."""
         while self._deleting:
-            await offload(self._delete)
+            for key, since in list(self._deleting.items()):
+                await self._on_disk("forget", key)
+                with self._lock:
+                    if self._deleting.get(key) == since:  # else it was forgotten again meanwhile
+                        del self._deleting[key]
 
-    def _delete(self) -> None:
-        assert self._disk is not None
-        for key, since in list(self._deleting.items()):
-            self._disk.forget(key)
-            with self._lock:
-                if self._deleting.get(key) == since:  # else it was forgotten again meanwhile
-                    del self._deleting[key]
+    async def _on_disk(self, verb: str, *arguments: Any) -> Any:
+        """What the disk does; off the loop where that blocks."""
+        do = getattr(self._disk, verb)
+        return await (offload(lambda: do(*arguments)) if isinstance(self._disk, _Folder) else do(*arguments))
 
     def _look(self, what: What) -> _Entry | None:
         with self._lock:
@@ -195,22 +200,18 @@ class Cached:
 
         return changed
 
-    def _read(self, what: What) -> _Entry | None:
-        assert self._disk is not None
-        if what[0] in self._deleting or (found := self._disk.read(what)) is None:
+    async def _read(self, what: What) -> _Entry | None:
+        if what[0] in self._deleting or (found := await self._on_disk("read", what)) is None:
             return None
         return _Entry(found[0], found[1], -1)
 
-    def _touch(self, what: What, checked: float) -> None:
-        assert self._disk is not None
-        self._disk.touch(what, checked)
-
-    def _write(self, what: What, entry: _Entry, since: int) -> None:
-        assert self._disk is not None
-        assert entry.value is not None
-        self._disk.write(what, entry.value, entry.checked)
-        if since != self._forgotten:  # meanwhile
-            self._disk.forget(what[0])
+    async def _write(self, what: What, value: Value, checked: float, since: int) -> None:
+        try:
+            await self._on_disk("write", what, value, checked)
+        finally:
+            if since != self._forgotten:  # meanwhile
+                self._deleting[what[0]] = self._forgotten
+                await self.settle()
 
 
 def _own(data: Buffer) -> Buffer:
@@ -222,21 +223,46 @@ def _size(entry: _Entry) -> int:
     return OVERHEAD + (0 if entry.value is None else len(entry.value.data))
 
 
-class _Folder:
-    """A file for each answer: a line of JSON that says of what, its version, length and the checksum of all that; then the bytes.
+def _disk(place: str | os.PathLike[str], most: int, store: str) -> Any:
+    """A folder, or in browsers a database."""
+    name = os.fspath(place)
+    if name.startswith(INDEXED):
+        return import_module("azarr.tools.indexeddb").Database(name.removeprefix(INDEXED), most, redact(store))
+    return _Folder(Path(name), most, redact(store))
 
-    The time of a file's change is when it was checked, that of its access when it was used. Processes may share a folder.
-    """
+
+def place_of(store: str, what: What) -> tuple[str, str]:
+    """Where an answer is kept: what all answers about its object have in common, and its own name."""
+    key, byte_range = what
+    part = "whole" if byte_range is None else f"{byte_range[0]}_{'' if byte_range[1] is None else byte_range[1]}"
+    return hashlib.sha256(f"{store} {key}".encode()).hexdigest()[:32], part
+
+
+def packed(what: What, value: Value) -> bytes:
+    """A line of JSON that says of what it is, its version, length and the checksum of all that; then the bytes."""
+    body = view(value.data).tobytes()
+    return json.dumps(_head(what[0], body, value.version, value.size)).encode() + b"\n" + body
+
+
+def unpacked(what: What, data: bytes) -> Kept | None:
+    """What was packed; None if it was damaged anywhere."""
+    line, _, body = data.partition(b"\n")
+    with suppress(ValueError, KeyError, TypeError):
+        head = json.loads(line)
+        if head == _head(what[0], body, head["version"], head["size"]):
+            return Kept(body, head["version"], head["size"])
+    return None
+
+
+class _Folder:
+    """A file for each answer. When it was changed is when it was checked, when it was read when it was used; processes may share it."""
 
     def __init__(self, path: Path, most: int, store: str) -> None:
-        self.path, self.most, self.store, self._nbytes = path, most, redact(store), -1
+        self.path, self.most, self.store, self._nbytes = path, most, store, -1
         self._lock = threading.Lock()
 
     def _file(self, what: What) -> Path:
-        key, byte_range = what
-        objects = hashlib.sha256(f"{self.store} {key}".encode()).hexdigest()[:32]
-        part = "whole" if byte_range is None else f"{byte_range[0]}_{'' if byte_range[1] is None else byte_range[1]}"
-        return self.path / objects / part
+        return self.path.joinpath(*place_of(self.store, what))
 
     def read(self, what: What) -> tuple[Kept, float] | None:
         """What is kept, if it is whole; and when it was checked."""
@@ -246,17 +272,13 @@ class _Folder:
             os.utime(path, (time.time(), changed))
         except OSError:
             return None
-        line, _, body = data.partition(b"\n")
-        with suppress(ValueError, KeyError, TypeError):
-            head = json.loads(line)
-            if head == _head(what[0], body, head["version"], head["size"]):
-                return Kept(body, head["version"], head["size"]), changed
+        if (kept := unpacked(what, data)) is not None:
+            return kept, changed
         path.unlink(missing_ok=True)
         return None
 
     def write(self, what: What, value: Value, checked: float) -> None:
-        path, body = self._file(what), view(value.data).tobytes()
-        data = json.dumps(_head(what[0], body, value.version, value.size)).encode() + b"\n" + body
+        path, data = self._file(what), packed(what, value)
         staged = self.path / f"staged-{secrets.token_hex(8)}"
         if len(data) > self.most:
             return
