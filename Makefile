@@ -8,7 +8,7 @@ comma := ,
 empty :=
 space := $(empty) $(empty)
 
-.PHONY: demo test check unit browser coverage interop interop-more faults-more lint types docs bench clean
+.PHONY: demo test check unit browser coverage interop interop-more faults-more lint types docs bench bench-browser clean
 
 demo: .venv/.done ## real climate data, written as Zarr, read over HTTP, drawn as demo.png
 	.venv/bin/azarr demo
@@ -49,6 +49,10 @@ docs: .venv/.done ## the site, under site/
 
 bench: .venv-peers/.done ## compares with the peers; writes bench/results/
 	.venv-peers/bin/python -m bench
+
+bench-browser: .venv/.done ## compares with zarrita.js in one page of Chromium; writes bench/results/browser.md
+	.venv/bin/python tests/browser/distribution.py
+	.venv/bin/python -m bench.browser
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv

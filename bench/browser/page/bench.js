@@ -21,12 +21,15 @@ function same(data) {
 }
 
 window.readers = {};
+window.stopped = () => {}; // called when a read is over, and its values are yet to be compared
 
 const zarrita = (make) => async (url) => {
   const array = await zarr.open.v3(make(url), { kind: "array" });
   const start = performance.now();
   const { data } = await zarr.get(array);
-  return { ms: performance.now() - start, right: same(data) };
+  const ms = performance.now() - start;
+  window.stopped();
+  return { ms, right: same(data) };
 };
 window.readers["zarrita"] = zarrita((url) => new zarr.FetchStore(url));
 window.readers["zarrita-tuned"] = zarrita((url) =>
@@ -34,6 +37,7 @@ window.readers["zarrita-tuned"] = zarrita((url) =>
 
 // Python, in steps that the driver times or not.
 let python;
+window.python = () => python;
 
 window.startPython = async (wheels) => {
   const { loadPyodide } = await import("/pyodide/pyodide.mjs");
@@ -77,14 +81,16 @@ window.frameGaps = async (name, url, layout) => {
   const gaps = [];
   let last, done = false;
   const tick = (now) => {
+    if (done) return;
     if (last !== undefined) gaps.push(now - last);
     last = now;
-    if (!done) requestAnimationFrame(tick);
+    requestAnimationFrame(tick);
   };
   await new Promise((resolve) => requestAnimationFrame(resolve));
+  window.stopped = () => { done = true; };
   requestAnimationFrame(tick);
   const found = await window.readers[name](url, layout);
-  done = true;
+  window.stopped = () => {};
   return { ...found, gaps };
 };
 

@@ -120,6 +120,7 @@ async def with_azarr(url, layout):
 def checked(read):
     async def reader(url, layout):
         seconds, out = await read(url, json.loads(layout))
+        js.stopped()
         return to_js([1000 * seconds, right(out)])
 
     return reader

@@ -19,7 +19,7 @@ from azarr.errors import AzarrError
 T = TypeVar("T")
 SLICE = 8e-3
 """Seconds of work in a row, half of what a frame takes; a step that takes longer is the last one."""
-PAUSE = 1e-3
+PAUSE = 3e-3
 """Seconds without work after which the page had its turn."""
 EAGER: dict[str, Any] = {"eager_start": True}
 """Known since Python 3.12, which Pyodide has had for longer than it can run azarr."""
