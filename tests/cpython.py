@@ -89,6 +89,7 @@ NEEDS: dict[str, str] = {
     "test_requests.py::test_a_server_without_ranges_is_asked_for_whole_shards": SERVER,
     "test_secrets.py": SERVER,
     "test_seeing.py": SERVER,
+    "unit/codecs/test_foreign.py": PACKAGES,
     "unit/codecs/test_native.py::test_the_python_code_of_blosc2_is_never_loaded": PROCESSES,
     "unit/codecs/test_registry.py::test_codecs_and_their_packages_are_imported_at_first_use": PROCESSES,
     "viewer/test_folders.py::test_a_hierarchy_is_walked_over_a_plain_server": SERVER,
