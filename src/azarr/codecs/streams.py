@@ -45,7 +45,7 @@ class Stream(BytesBytes):
         while rest:  # there may be several members (frames), one after the other
             decompressor = self.start()
             try:
-                parts.append(decompressor.decompress(rest, room))
+                parts.append(decompressor.decompress(rest, min(room, sys.maxsize)))
             except Exception as error:  # zlib.error, OSError, LZMAError, ZstdError
                 raise ChunkDecodeError(f"not valid {self.name} data ({error})") from error
             room -= len(parts[-1])

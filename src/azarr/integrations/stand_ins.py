@@ -30,6 +30,8 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "LZ4_compress_fast": (c_int, [c_void_p, c_void_p, c_int, c_int, c_int]),
     "LZ4_compressBound": (c_int, [c_int]),
 }
+BYTES, BITS, BITSHUFFLED = 1, 2, 0x4
+"""How elements are shuffled, and the flag of the latter in a header."""
 OVERHEAD = 32
 """Bytes by which a chunk of Blosc may be longer than what is in it."""
 
@@ -87,15 +89,23 @@ class Blosc:
         out = np.empty(raw.size + OVERHEAD, np.uint8)
         calls.blosc1_set_compressor(cname)
         calls.blosc1_set_blocksize(blocksize)
-        size = calls.blosc1_compress(clevel, shuffle, elements.dtype.itemsize, raw.size, raw.ctypes.data, out.ctypes.data, out.size)
+        typesize = elements.dtype.itemsize
+        size = calls.blosc1_compress(clevel, shuffle, typesize, raw.size, raw.ctypes.data, out.ctypes.data, out.size)
         if size <= 0:
             raise RuntimeError(f"blosc could not encode {raw.size:,} bytes (code {size})")
+        block = int.from_bytes(out[8:12].tobytes(), "little")
+        if shuffle == BITS and (raw.size % (8 * typesize) or (block < raw.size and block % (8 * typesize))):
+            # Blosc 1 leaves blocks of other than whole groups of eight elements as they are, which its successor does not.
+            return self.compress(elements, cname, clevel, BYTES, blocksize)
         out[0] = 2  # the format that it is, and not that of the library
         return out[:size]
 
 
     def decompress(self, raw: Bytes, into: Bytes) -> None:
-        """`raw`, whose header is validated, into `into`. Only if libblosc2 came after the first look for it."""
+        """`raw`, whose header is validated, into `into`: where libblosc2 came after the first look for it, or cannot do it."""
+        typesize, blocksize = int(raw[3]), int.from_bytes(raw[8:12].tobytes(), "little")
+        if raw[2] & BITSHUFFLED and (into.size % typesize or blocksize % typesize):
+            raise RuntimeError("libblosc2 cannot decode bits that are shuffled in blocks without whole elements; numcodecs can")
         native = decoder("blosc", Scratch())
         if native is None or native(raw, into) != into.size:
             raise RuntimeError("libblosc2 does not decode them")

@@ -10,10 +10,10 @@ import asyncio
 import contextlib
 import fcntl
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -203,7 +203,7 @@ class FolderReader:
         return scratch.encoded[:size]
 
     def _read(self, file: int, start: int, *buffers: Bytes) -> int:
-        return os.preadv(file, buffers, start)  # pyright: ignore[reportArgumentType]  # arrays are buffers, as their stubs say from 3.12 on
+        return _preadv(file, buffers, start)
 
     def _fill(self, file: int, start: int, buffer: Bytes) -> int:
         """Bytes read into `buffer`: fewer than it has only at the end of the file."""
@@ -214,6 +214,14 @@ class FolderReader:
 
     def _error(self, error: OSError, key: str) -> Exception:
         return StoreError(f"{type(error).__name__}: {error.strerror}", store=repr(self._store), key=key)
+
+
+def _readv_at(file: int, buffers: Any, start: int) -> int:
+    os.lseek(file, start, os.SEEK_SET)
+    return os.readv(file, buffers)
+
+
+_preadv: Callable[[int, Any, int], int] = getattr(os, "preadv", _readv_at)  # which not every system has
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
