@@ -73,7 +73,7 @@ def plain(value: Any) -> str:
     if isinstance(value, (float, np.floating)):
         return f"{float(value):.7g}"  # pyright: ignore[reportUnknownArgumentType]
     if isinstance(value, np.datetime64):
-        return re.sub(r"( 00:00:00)?(\.0+)?$", "", re.sub(r"(?<=\d)T", " ", str(value)))
+        return re.sub(r"( 00:00:00)?(\.0+)?$", "", re.sub(r"(?<=\d)T", " ", str(value)))  # pyright: ignore[reportUnknownArgumentType]
     if isinstance(value, (bytes, np.bytes_)):
         return bytes(value).decode("utf-8", "replace")
     return str(value)
