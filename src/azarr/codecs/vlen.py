@@ -42,7 +42,7 @@ class VLen(ArrayBytes):
                 raise ChunkDecodeError(f"the items end at byte {end:,} of {len(raw):,}")
             if self.data_kind == "string":
                 items = [item.decode() for item in items]
-        except (struct.error, UnicodeDecodeError) as error:
+        except (struct.error, OverflowError, UnicodeDecodeError) as error:
             raise ChunkDecodeError(f"the items are damaged ({error})") from error
         return np.array(items, chunk.dtype).reshape(chunk.shape)
 
