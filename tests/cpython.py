@@ -18,6 +18,7 @@ NEEDS: dict[str, str] = {
     "stores/test_contract.py::*bucket]": SERVER,
     "stores/test_contract.py::*http]": SERVER,
     "stores/test_http.py": SERVER,
+    "test_at_once.py": "the page cache of Linux",
     "test_budget.py::test_429_and_503_halve_what_is_sent_at_once_and_other_statuses_do_not": SERVER,
     "test_budget.py::test_a_context_that_nobody_uses_any_more_is_freed_with_all_that_it_kept": SERVER,
     "test_budget.py::test_a_real_dead_server_with_1000_chunks_gets_no_more_than_that": SERVER,

@@ -14,7 +14,7 @@ from azarr.errors import ChunkDecodeError, MetadataError
 def test_a_chunk_knows_its_elements_and_bytes() -> None:
     assert (spec((2, 3), "<f4").size, spec((2, 3), "<f4").nbytes) == (6, 24)
     assert (spec((), "<f8").size, spec((), "<f8").nbytes) == (1, 8)
-    assert (varying((5,), STRING).size, varying((5,), STRING).nbytes) == (5, 5 * STRING.itemsize)
+    assert (varying((5,), STRING).size, varying((5,), STRING).nbytes) == (5, 5 * STRING.numpy.itemsize)
 
 
 def test_a_size_that_is_not_the_expected_one_is_refused() -> None:
