@@ -15,6 +15,12 @@ import cpython
 BROWSER = sys.platform == "emscripten"
 
 
+def only_this_task() -> bool:
+    """Whether no task is left on this loop but the one that asks; in the browser, where the loop is the page's, none of azarr's."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    return not (left if not BROWSER else [task for task in left if "/azarr/" in task.get_coro().cr_code.co_filename])
+
+
 def run(coroutine: Any) -> Any:
     """The result of `coroutine`, wherever this runs."""
     if BROWSER:

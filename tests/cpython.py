@@ -8,6 +8,7 @@ from __future__ import annotations
 SERVER, PROCESSES, THREADS = "a web server in the same process", "other processes", "threads"
 PACKAGES = "packages that Pyodide does not have"
 PIP, LONG = "pip, by which packages are installed here", "64 bits: an axis of more than 2**31 elements"
+LOOP = "an event loop of its own, whose tasks it counts"
 LAYERS = "what is of CPython alone: its HTTP client, its threads"
 NEEDS: dict[str, str] = {
     "cli": PACKAGES,
@@ -48,6 +49,8 @@ NEEDS: dict[str, str] = {
     "test_copy.py::test_a_killed_copy_run_again_finishes_and_verifies": PROCESSES,
     "test_disagreements.py::test_rectilinear_run_of_2_to_the_40_is_refused_where_memory_is_not_enough": "a limit of the system",
     "test_docs.py": SERVER,
+    "test_engine.py::test_100_000_chunks_of_a_blocking_store_make_no_task_each": LOOP,
+    "test_engine.py::test_100_000_chunks_of_a_waiting_store_make_no_task_each": LOOP,
     "test_engine.py::test_cancelled_read_ends_all_its_workers": THREADS,
     "test_engine.py::test_cancelled_read_of_a_blocking_store_returns_when_no_worker_is_reading": THREADS,
     "test_engine.py::test_error_of_one_worker_is_raised_when_the_others_have_ended": THREADS,

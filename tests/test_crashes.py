@@ -15,6 +15,7 @@ import pytest
 import azarr
 from azarr.errors import NodeNotFound
 from azarr.stores import LocalStore, MemoryStore
+from conftest import only_this_task
 from fakes import Conditional, turns
 
 Operation = Callable[[Any], Awaitable[Any]]
@@ -178,7 +179,7 @@ async def test_a_write_that_is_cancelled_at_any_await_leaves_old_or_new_and_noth
         frozen = dict(mapping)
         await turns(20)
         assert mapping == frozen
-        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert only_this_task()
         await check(mapping, operation)
         after += 1
 
@@ -203,7 +204,7 @@ async def test_a_write_to_local_disk_that_is_cancelled_leaves_no_file_open_and_n
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert only_this_task()
         assert open_files() == before
         assert [name for name in os.listdir(path) if name.startswith(".")] in ([], [".zgroup"])
         await check(path, operation)

@@ -19,6 +19,7 @@ import azarr
 from azarr.codecs import Pipeline
 from azarr.errors import AzarrError, ChunkDecodeError, ObjectChanged, ShardIndexError, TransportError
 from azarr.stores import HTTPStore, LocalStore
+from conftest import only_this_task
 from documents import WAYS, regular, sharded, v3_array, v3_store, waiting
 from fakes import PATIENCE, Changing, ChangingWaiting, Empty, Held, HeldBlocking, Versioned, is_chunk, turns
 from memory import measured
@@ -48,10 +49,6 @@ async def idle() -> None:
     await turns(50)
     await asyncio.to_thread(lambda: None)
     await turns(50)
-
-
-def only_this_task() -> bool:
-    return asyncio.all_tasks() == {asyncio.current_task()}
 
 
 # Cancellation

@@ -138,3 +138,12 @@ async def test_what_an_open_node_can_do_says_to_open_it_first():
         with pytest.raises(TypeError) as caught:
             do()
         assert line in str(caught.value)
+
+
+async def test_neither_a_reference_nor_a_group_looks_like_a_promise_to_javascript():
+    store: dict[str, bytes] = {}
+    group = await azarr.create_group(store)
+    await azarr.create_group(store, "then")
+    for node in (group, azarr.open(store)):
+        assert not hasattr(node, "then")
+        assert (await node["then"]).path == "then"

@@ -87,7 +87,7 @@ class Group:
         return make_node(found, self.access, path)
 
     def __getattr__(self, name: str) -> Ref:
-        if name.startswith("_"):
+        if name.startswith("_") or name == "then":  # JavaScript takes what has a `then` for a promise
             raise AttributeError(name)
         return self[name]
 

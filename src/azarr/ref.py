@@ -45,7 +45,7 @@ class Ref(Selectable["PendingSelection"]):
         return Ref(self._open, check_path(f"{self._path}/{key}"), self._where) if isinstance(key, str) else super().__getitem__(key)
 
     def __getattr__(self, name: str) -> Ref:
-        if name.startswith("_"):
+        if name.startswith("_") or name == "then":  # JavaScript takes what has a `then` for a promise
             raise AttributeError(name)
         return self[name]
 

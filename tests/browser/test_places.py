@@ -27,5 +27,6 @@ def test_a_place_awaits_gives_the_last_value_and_raises(place: Any):
 @pytest.mark.parametrize("name", PLACES[1:])
 def test_azarr_is_installed_with_numpy_alone(name: str, request: pytest.FixtureRequest, site: Site):
     place = request.getfixturevalue(name)
-    assert place("import micropip\nsorted(micropip.list())") == ["azarr", "micropip", "numpy"]
+    installed = set(place("import micropip\nlist(micropip.list())"))
+    assert installed - {"blosc2"} == {"azarr", "micropip", "numpy"}  # that one by other tests, which say so
     assert set(site.outside) <= {"/simple/numpy/"}  # an index of one's own is asked first, even for what the distribution has

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from azarr.integrations import sync
 
 pytestmark = pytest.mark.usefixtures("pyscript")
 STORE = Path(__file__).parent.parent.parent / "examples" / "climate.zarr"
-SHOTS = Path(os.environ.get("AZARR_SCREENSHOTS", Path(__file__).parent / "screenshots"))
+SHOTS = Path(__file__).parent.parent.parent / "build" / "screenshots"
 
 
 def address(site: Site, wheel: Path, **more: str) -> str:
@@ -39,7 +38,7 @@ def test_the_two_lines_run_in_cells_that_can_be_edited(page: Page, site: Site, w
     expect(outputs.nth(1)).to_contain_text(f"(15, 37, 49) float32 {np.float32(part.mean()):.2f} K")
     assert len(outputs.nth(2).inner_text().rstrip("\n").splitlines()) == 19
     assert elsewhere == []
-    SHOTS.mkdir(exist_ok=True)
+    SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / "playground.png", full_page=True)
 
 

@@ -21,7 +21,7 @@ MOST_AT_ONCE = 256 << 10
 """Bytes that the event loop copies from the page cache at a time."""
 OPENAT2, AT_FDCWD, RESOLVE_CACHED = 437, -100, 0x20
 HOW = struct.pack("=QQQ", os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0), 0, RESOLVE_CACHED)
-NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
+NOWAIT: int = getattr(os, "RWF_NOWAIT", 0) if hasattr(os, "preadv") else 0
 """0 where there is no such thing: whoever asks `is_quick` before does not read there."""
 
 
