@@ -25,7 +25,7 @@ REASONS: dict[type, str] = {RecursionError: TOO_DEEP, UnicodeEncodeError: "a str
 OPAQUE = ("attributes", "metadata")  # they have a depth of their own: what users put there, and the members of consolidated metadata
 MAX_INTEGER = (1 << 63) - 1
 PARSED = 2000  # levels that the parser can follow everywhere: Pyodide does not survive the end of its stack
-_STRING, _NO_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL), bytes(set(range(256)) - set(b"[]{}"))
+_STRING, _NO_MARK = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL), bytes(set(range(256)) - set(b'[]{}"'))
 _NESTS: tuple[type, ...] = (dict, list)
 
 
@@ -112,11 +112,19 @@ def _check_brackets(text: str) -> None:
     """Raise what the parser would, if `text` is nested deeper than `PARSED`."""
     if text.count("[") + text.count("{") <= PARSED:
         return
-    raw = text.encode()
-    outside = _STRING.sub(b"", raw) if b"\\" in raw else b"".join(raw.split(b'"')[::2])
-    brackets = np.frombuffer(outside.translate(None, _NO_BRACKET), np.int8)
-    if brackets.size and np.cumsum((brackets & 2) - 1, dtype=np.int32).max() > PARSED:  # that bit is set in those that open
+    steps = (_brackets(text.encode()) & 2) - 1  # that bit is set in those that open
+    if steps.size and np.cumsum(steps, dtype=np.int32).max() > PARSED:
         raise RecursionError
+
+
+def _brackets(raw: bytes) -> "np.ndarray[Any, np.dtype[np.int8]]":
+    """The brackets in `raw` that are outside of strings."""
+    if b"\\" in raw:
+        raw = _STRING.sub(b"", raw)
+    marks = np.frombuffer(raw.translate(None, _NO_MARK), np.int8)
+    quoted = marks == ord('"')
+    quoted |= np.bitwise_xor.accumulate(quoted)
+    return marks[~quoted]
 
 
 def _strings(value: JSON) -> int:

@@ -177,7 +177,7 @@ def test_the_command_serves_until_it_is_interrupted_and_tells_no_secrets(tmp_pat
     asyncio.run(written(tmp_path / "x.zarr"))
     for url, shown in ((str(tmp_path / "x.zarr"), str(tmp_path / "x.zarr")), ("https://me:word@host/x.zarr?token=abc", "https://***@host/x.zarr?***")):
         command = [sys.executable, "-W", "error", "-m", "azarr.cli", "view", url, "--no-open"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=as_at_a_terminal) as process:
             assert process.stdout is not None
             line = process.stdout.readline()
             found = re.fullmatch(r"(\S+) is shown at (http://127\.0\.0\.1:\d+/\S+/) until you press Ctrl-C\n", line)
@@ -185,8 +185,13 @@ def test_the_command_serves_until_it_is_interrupted_and_tells_no_secrets(tmp_pat
             assert found[1] == shown
             assert json.loads(asyncio.run(fetched(found[2] + "config.json")))["azarr"] == "azarr.zip"
             process.send_signal(signal.SIGINT)
-            assert process.communicate() == ("", "")
+            assert process.communicate(timeout=60) == ("", "")
         assert process.returncode == 0
+
+
+def as_at_a_terminal() -> None:
+    """Ctrl-C ends the process, even where a shell runs the tests in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 async def fetched(url: str) -> bytes:

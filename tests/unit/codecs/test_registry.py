@@ -6,12 +6,14 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 from chunks import codec, missing
 
 from azarr.codecs import KNOWN
 from azarr.codecs.registry import CLASSES, build, load
 from azarr.errors import MissingPackage, UnknownCodec
+from azarr.integrations import stand_ins
 from azarr.metadata import CodecSpec
 
 NEEDED: dict[str, dict[str, Any]] = {
@@ -69,6 +71,20 @@ def test_a_package_that_is_not_installed_is_named_with_the_line_that_installs_it
         "pip install backports.zstd",
     )
     assert str(caught.value) == "the codec 'zstd' needs the package 'backports', which is not installed: pip install backports.zstd"
+
+
+def test_where_a_package_cannot_be_installed_what_stands_in_for_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stand_ins, "BROWSER", True)
+    monkeypatch.setattr(stand_ins, "_made", {})
+    missing(monkeypatch, "numcodecs")
+    data = np.tile(np.arange(100, dtype="<i4"), 9)
+    found = load("numcodecs.registry", "lz4", "never needed").get_codec({"id": "lz4"})
+    assert isinstance(found, stand_ins.LZ4)
+    encoded = found.encode(data)
+    assert encoded.size < data.nbytes
+    np.testing.assert_array_equal(found.decode(encoded).view("<i4"), data)
+    with pytest.raises(MissingPackage, match="'numcodecs'"):
+        load("numcodecs.lzma", "lzma", "never needed")
 
 
 def test_codecs_and_their_packages_are_imported_at_first_use() -> None:
