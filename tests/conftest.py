@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from typing import Any
 import pytest
 
 import cpython
+import relay
 
 BROWSER = sys.platform == "emscripten"
+if BROWSER and relay.RELAY in os.environ:
+    relay.install()
 
 
 def only_this_task() -> bool:

@@ -8,19 +8,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from aiohttp import web
-else:  # in the browser there is none, but modules that use it in some of their tests are imported
-    web: Any = None if sys.platform == "emscripten" else import_module("aiohttp.web")
+from aiohttp import web
 
-Answer = Callable[["web.Request", bytes], Awaitable["web.StreamResponse"]]
+Answer = Callable[[web.Request, bytes], Awaitable[web.StreamResponse]]
 
 
 @dataclass

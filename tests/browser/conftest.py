@@ -69,7 +69,7 @@ def site(distribution: Path, wheel: Path) -> Iterator[Site]:
     folders = {
         "pyodide": distribution, "pages": HERE / "pages",
         "viewer": PROJECT / "src/azarr/viewer", "examples": PROJECT / "examples", "wheels": wheel.parent,
-        "wheels/azarr": wheel.parent, "wheels/blosc2": fetched.blosc2().parent, "wheels/suite": fetched.wheels(),
+        "wheels/azarr": wheel.parent, "wheels/blosc2": fetched.blosc2().parent, "wheels/suite": fetched.wheels(), "wheels/servers": fetched.servers(),
     }  # fmt: skip
     with Serving(folders) as serving:
         yield serving
@@ -98,6 +98,14 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=fetched.chromium(), args=list(FLAGS))
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def lax(browser: Browser) -> Iterator[Browser]:
+    """Chromium that lets pages read from any server: the tests' own are not of the page's origin, and some do what permits nothing."""
+    opened = browser.browser_type.launch(executable_path=fetched.chromium(), args=[*FLAGS, "--disable-web-security"])
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -21,8 +21,10 @@ CARRIER, INSIDE = "open-webui==0.12.4", "open_webui/frontend/pyodide/"
 """A wheel that carries a whole distribution of Pyodide, 314.0.3, and where in it."""
 TAGS = ("--only-binary=:all:", "--python-version=3.14", "--implementation=cp", "--platform=pyemscripten_2026_0_wasm32",
         "--abi=cp314", "--abi=abi3", "--abi=none")  # fmt: skip
-SUITE = ("anyio==4.16.0", "hypothesis==6.170.17", "pytest==9.2.0")
+SUITE = ("anyio==4.16.0", "hypothesis==6.170.17", "opentelemetry-sdk==1.45.2", "pytest==9.2.0", "rich==15.0.0")
 """What the project's own tests import, beside NumPy; pip finds what these need."""
+SERVERS = ("aiohttp==3.14.5", "frozenlist==1.8.0", "multidict==7.2.1", "propcache==0.5.4", "yarl==1.25.1")
+"""What their servers need, of which there are wheels for no browser: they are built here, without what is written in C."""
 BLOSC = "blosc2==4.14.1"
 PYSCRIPT = "@pyscript/core@0.7.31"
 PROGRAMS = {
@@ -44,6 +46,11 @@ def pyodide() -> Path:
 def wheels() -> Path:
     """The folder with the wheels that the project's tests need in Pyodide."""
     return _once("wheels", " ".join(SUITE), lambda draft: _download(draft, *TAGS, *SUITE))
+
+
+def servers() -> Path:
+    """The folder with the wheels that their servers need."""
+    return _once("servers", SERVERS[0], _build)
 
 
 def blosc2() -> Path:
@@ -118,6 +125,13 @@ def _download(draft: Path, *what: str) -> None:
     subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-cache-dir", "--dest", str(draft), *what], check=True)
 
 
+def _build(draft: Path) -> None:
+    names = [each.partition("==")[0] for each in SERVERS]
+    plain = {f"{name.upper()}_NO_EXTENSIONS": "1" for name in names}
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-cache-dir", "--no-binary", ",".join(names), "--wheel-dir", str(draft), *SERVERS]
+    subprocess.run(command, check=True, env={**os.environ, **plain})
+
+
 def _unpack(draft: Path) -> None:
     with tempfile.TemporaryDirectory(dir=draft.parent) as folder:
         _download(Path(folder), "--no-deps", "--ignore-requires-python", CARRIER)
@@ -143,7 +157,7 @@ def main() -> None:
     for name, found in (("chromium", chromium), ("firefox", firefox), ("node", node), ("npm", pyscript)):
         if found() is None:
             install(name)
-    for call in (pyodide, wheels, blosc2, pyscript, chromium, firefox, node):
+    for call in (pyodide, wheels, servers, blosc2, pyscript, chromium, firefox, node):
         print(f"{call.__name__}: {call()}")
 
 

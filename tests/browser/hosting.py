@@ -11,6 +11,7 @@ import asyncio
 import gzip
 import itertools
 import json
+import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -20,8 +21,9 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any, TypeVar
 
-from aiohttp import web
+from aiohttp import WSMsgType, web
 
+from faults import RESET
 from servers import etag_of, ranged
 
 T = TypeVar("T")
@@ -100,6 +102,8 @@ class Site:
             return await self._object(request, key, other=other)
         if head == "simple":
             return self._index(key.strip("/"))
+        if head == "relay":
+            return await relayed(request)
         file = self.folders[head] / key if head in self.folders else Path("nothing")
         if head == "wheels" and not file.is_file():
             file = next((folder / key for name, folder in self.folders.items() if name.startswith("wheels/") and (folder / key).is_file()), file)
@@ -245,6 +249,69 @@ async def encoded_on_the_way(request: web.Request, data: bytes) -> web.StreamRes
         answer.body = gzip.compress(body, mtime=0)
         answer.headers["Content-Encoding"] = "gzip"
     return answer
+
+
+class Relayed(asyncio.Protocol):
+    """A connection of which is told on a web socket: see `tests/relay.py`, which is at its other end."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, number: int, tell: Callable[[Any], None]) -> None:
+        self.number, self.tell = number, tell
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.tell([self.number, "open"])
+
+    def data_received(self, data: bytes) -> None:
+        self.tell(self.number.to_bytes(4, "little") + data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.tell([self.number, "closed"])
+
+    def end(self, how: str) -> None:
+        """Closed when all is sent, aborted at once, or reset."""
+        if how == "reset":
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        (self.transport.close if how == "close" else self.transport.abort)()
+
+
+async def relayed(request: web.Request) -> web.WebSocketResponse:
+    """A listening socket for who asks, for as long as its web socket is open."""
+    channel, told, connections = web.WebSocketResponse(max_msg_size=0), asyncio.Queue[Any](), dict[int, Relayed]()
+    await channel.prepare(request)
+
+    def connected() -> Relayed:
+        number = len(connections)
+        connections[number] = Relayed(number, told.put_nowait)
+        return connections[number]
+
+    async def tell() -> None:
+        while True:
+            message = await told.get()
+            await (channel.send_bytes(message) if isinstance(message, bytes) else channel.send_json(message))
+
+    server = await asyncio.get_running_loop().create_server(connected, "127.0.0.1", 0, backlog=1024)
+    await channel.send_json([-1, server.sockets[0].getsockname()[1]])
+    telling = asyncio.create_task(tell())
+    try:
+        async for message in channel:
+            if message.type == WSMsgType.BINARY:
+                connections[int.from_bytes(message.data[:4], "little")].transport.write(message.data[4:])
+                continue
+            number, what = message.json()
+            if number >= 0:
+                connections[number].end(what)
+            else:
+                server.close()
+    finally:
+        telling.cancel()
+        server.close()
+        for connection in connections.values():
+            if not connection.transport.is_closing():  # those that are still send what was written
+                connection.transport.abort()
+    return channel
 
 
 class Serving:

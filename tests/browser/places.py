@@ -60,6 +60,9 @@ class InNode:
         # Older ones switch stacks (JSPI) only if they are told to.
         switches = subprocess.run([node, "--v8-options"], capture_output=True, text=True, check=True).stdout
         old = ["--experimental-wasm-stack-switching"] if "experimental-wasm-stack-switching" in switches else []
+        # So is there a WebSocket, which the tests' own servers are reached by.
+        if subprocess.run([node, "-p", "typeof WebSocket"], capture_output=True, text=True, check=True).stdout == "undefined\n":
+            old.append("--experimental-websocket")
         command = [node, *old, str(PAGES / "node.mjs"), str(distribution), site.url]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._line() == "ready"

@@ -22,11 +22,13 @@ from time import perf_counter
 import micropip
 from js import console, fetch
 
-await micropip.install(["pytest", "hypothesis", "anyio"])
+await micropip.install(["pytest", "hypothesis", "anyio", "aiohttp", "opentelemetry-sdk", "rich"])
 await micropip.install("blosc2", deps=False)
 packed = (await (await fetch(f"{site}/data/{pack}")).arrayBuffer()).to_bytes()
 zipfile.ZipFile(io.BytesIO(packed)).extractall("/project")
 os.chdir("/project")
+os.environ["AZARR_TEST_RELAY"] = site.replace("http", "ws", 1) + "/relay"
+os.environ["AZARR_STATE_MACHINE"] = "5,20"  # it takes minutes otherwise
 import pytest
 
 

@@ -206,6 +206,32 @@ def test_a_chunk_that_cors_hides_is_no_missing_chunk(python: InPage, site: Site)
     assert read(python, url, attempts=1)["error"] == "TransportError"
 
 
+WITH_HEADERS = """
+import azarr
+try:
+    found = bytes((await azarr.stores.HTTPStore(url, headers=headers).get("here")).data).decode()
+except azarr.errors.TransportError as error:
+    found = str(error)
+found
+"""
+
+
+@pytest.mark.parametrize("place", ["python", "node"])
+def test_headers_do_not_go_where_a_redirect_leads(place: str, site: Site, request: pytest.FixtureRequest):
+    python = request.getfixturevalue(place)
+    url, elsewhere = site.add({}), site.add({"there": b"found"}, other=True)
+
+    async def leading(request: web.Request, data: bytes) -> web.StreamResponse:
+        return web.Response(status=302, headers={"Location": f"{elsewhere}/there"})
+
+    site.answers[site.key(url, "here")] = leading
+    refused = python(WITH_HEADERS, url=url, headers={"X-Key": "hunter2"})
+    assert "or it redirects, where a browser would send the headers along" in refused
+    assert site.below(elsewhere) == []
+    assert python(WITH_HEADERS, url=url, headers={}) == "found"
+    assert [asked.key for asked in site.below(elsewhere)] == [site.key(elsewhere, "there")]
+
+
 def test_a_refused_connection_is_an_error_at_once(python: InPage):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -65,7 +65,7 @@ def files_of_browser() -> tuple[Kind, ...]:
     return (opfs,) if BROWSER and hasattr(getattr(import_module("js"), "navigator", None), "storage") else ()
 
 
-SERVED: tuple[Kind, ...] = () if BROWSER else (http, bucket)
+SERVED: tuple[Kind, ...] = (http,) if BROWSER else (http, bucket)
 WRITABLE: tuple[Kind, ...] = (memory, local, *files_of_browser())
 READABLE: tuple[Kind, ...] = (*WRITABLE, *SERVED, counting)
 LISTING: tuple[Kind, ...] = (*WRITABLE, *SERVED[1:])

@@ -17,9 +17,12 @@ class Progress:
         self.total, self._tell, self._done, self._loop = total, tell, 0, asyncio.get_running_loop()
 
     def add(self, amount: int) -> None:
-        """From any thread."""
+        """From any thread; on the loop's own it is told at once, for what is read there may be done before the loop turns."""
         if self._tell is not None and amount:
-            self._loop.call_soon_threadsafe(self.added, amount)
+            if asyncio._get_running_loop() is self._loop:
+                self.added(amount)
+            else:
+                self._loop.call_soon_threadsafe(self.added, amount)
 
     def added(self, amount: int) -> None:
         """On the loop, at once."""

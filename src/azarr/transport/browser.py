@@ -22,6 +22,8 @@ from azarr.transport.response import Response
 
 CONDITIONS = {"If-Match", "If-None-Match"}
 """Headers that need permission, and are left out: versions are compared anyway, and the browser's cache asks for changes itself."""
+LEFT_BEHIND = {"Authorization", "Range"}
+"""Headers that may be sent where a redirect leads: browsers keep the first from another origin. With any other, redirects are refused."""
 _waiting = dict[int, Wait]()
 """Who waits for the answer to which request."""
 _numbers = count()
@@ -49,9 +51,9 @@ async def fetch(url: str, *, headers: Mapping[str, str], context: Context, most:
     cache = "no-cache" if "If-None-Match" in headers or _name(url) in RESERVED else "default"
     if "Range" in sent:
         cache = "no-store"  # Chromium lets one range of a URL wait for the other, unless they pass by its cache
-    number, wait = next(_numbers), Wait()
+    number, wait, follow = next(_numbers), Wait(), sent.keys() <= LEFT_BEHIND
     _waiting[number] = wait
-    _send(number, url, method, cache, json.dumps(sent) if sent else "", -1 if most is None else most, 1000 * context.timeout)
+    _send(number, url, method, cache, follow, json.dumps(sent) if sent else "", -1 if most is None else most, 1000 * context.timeout)
     try:
         status, seen, body, kind = await wait
     except asyncio.CancelledError:
@@ -67,6 +69,8 @@ async def fetch(url: str, *, headers: Mapping[str, str], context: Context, most:
     if status == -1:
         raise TruncatedBody(f"the body ended after {body:,} bytes, or could not be decoded ({seen})", transient=True)
     why = "the network failed, or the server does not let this page read from it (CORS); the browser's console tells which"
+    if not follow:
+        why += "; or it redirects, where a browser would send the headers along"
     raise TransportError(f"no answer ({seen}): {why}", transient=origin in _known)
 
 

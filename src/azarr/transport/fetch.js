@@ -3,7 +3,7 @@
 // A server is silent when none of its answers moves: browsers queue requests, and those in the queue are not to blame.
 (answered) => {
   const moved = new Map(), controllers = new Map(), LARGE = 1 << 20;
-  const send = async (number, url, method, cache, headers, most, patience) => {
+  const send = async (number, url, method, cache, follow, headers, most, patience) => {
     const controller = new AbortController(), origin = url.slice(0, url.indexOf("/", 8));
     let timer, stalled = false, got = 0;
     const move = () => moved.set(origin, performance.now());
@@ -20,7 +20,8 @@
       try {
         let answer;
         try {
-          answer = await fetch(url, { method, cache, headers: headers ? JSON.parse(headers) : {}, signal: controller.signal });
+          const redirect = follow ? "follow" : "error", { signal } = controller;
+          answer = await fetch(url, { method, cache, redirect, headers: headers ? JSON.parse(headers) : {}, signal });
         } catch (error) { return failed(0, error); }
         move();
         let seen = "", body;
