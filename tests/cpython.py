@@ -15,6 +15,8 @@ HEADS, CONNECTIONS = "requests as they are sent where sizes need no HEAD", "conn
 DRAWING = "data that Hypothesis draws inside of a coroutine, which runs on a stack of its own here"
 DISK, LIMITS = "the locks and the limits of a file system", "limits of the system"
 MINUTES = "minutes: thousands of requests"
+SIX, RESUMED = "more than six connections to a server", "answers that are cut, of which Chromium asks for the rest"
+LENGTHS = "lengths that are no numbers, which browsers overlook"
 LAYERS = "what is of CPython alone: its HTTP client, its threads"
 NEEDS: dict[str, str] = {
     "cli": PACKAGES,
@@ -24,7 +26,9 @@ NEEDS: dict[str, str] = {
     "stores/test_buckets.py::test_more_keys_than_fit_on_a_page_are_listed_from_a_real_server": SERVER,
     "stores/test_contract.py::*bucket]": SERVER,
     "stores/test_http.py::test_content_encoding_is_refused": ENCODED,
+    "stores/test_http.py::test_answer_that_is_not_http_is_a_transport_error[*no length]": LENGTHS,
     "stores/test_http.py::test_connection_refused_is_a_transport_error": PORT,
+    "stores/test_http.py::test_secrets_of_a_url_are_in_no_error[*cut]": RESUMED,
     "stores/test_http.py::test_secrets_of_a_url_are_in_no_error_without_a_server": PORT,
     "stores/test_local.py::test_key_too_long_for_the_system_is_an_error_not_missing": DISK,
     "stores/test_local.py::test_what_dead_writers_left_is_gone_once_a_node_is_opened_to_be_written_to": DISK,
@@ -36,6 +40,7 @@ NEEDS: dict[str, str] = {
     "test_cached.py::test_with_open_each_object_is_checked_once_after_each_opening_and_does_not_come_again": CONDITIONS,
     "test_cached.py::test_with_seconds_an_answer_is_checked_when_it_is_that_old": CONDITIONS,
     "test_cached.py::test_with_true_each_read_checks_and_nothing_comes_again": CONDITIONS,
+    "test_budget.py::test_429_and_503_halve_what_is_sent_at_once_and_other_statuses_do_not": SIX,
     "test_budget.py::test_a_server_that_is_overloaded_gets_fewer_requests_until_it_goes_well_again": "a server that is slower than who asks",
     "test_cancelled_requests.py": CONNECTIONS,
     "test_changes.py::test_shapes_one_after_the_other_equal_numpy": DRAWING,
@@ -43,7 +48,7 @@ NEEDS: dict[str, str] = {
     "test_copy.py::test_a_copy_of_2_gib_with_new_chunks_takes_less_than_300_mib": PROCESSES,
     "test_copy.py::test_a_killed_copy_run_again_finishes_and_verifies": PROCESSES,
     "test_disagreements.py::test_rectilinear_run_of_2_to_the_40_is_refused_where_memory_is_not_enough": LIMITS,
-    "test_copy.py::test_codecs_that_the_other_format_has_not_become_zstd[2]": PACKAGES,
+    "test_copy.py::test_codecs_that_the_other_format_has_not_become_zstd": PACKAGES,
     "test_copy.py::test_the_copy_has_the_same_elements_whatever_the_layouts": DRAWING,
     "test_disagreements.py::test_rectilinear_run_of_2_to_the_40_is_not_expanded_into_blocks": LONG,
     "test_disagreements.py::test_rectilinear_run_of_2_to_the_40_is_refused_where_it_would_be_expanded": LONG,
@@ -72,6 +77,7 @@ NEEDS: dict[str, str] = {
     "test_network_replaced.py": MINUTES,
     "test_processes.py": PROCESSES,
     "test_progress.py::test_ipython_itself_shows_one_bar_and_updates_it": PROCESSES,
+    "test_progress.py::test_in_a_terminal_it_is_drawn_by_rich": THREADS,
     "test_redirects.py::test_a_loop_ends": REDIRECTS,
     "test_redirects.py::test_a_password_that_a_redirect_names_is_not_sent": REDIRECTS,
     "test_redirects.py::test_a_redirect_to_nowhere_is_an_error_of_that_status": REDIRECTS,
@@ -79,6 +85,7 @@ NEEDS: dict[str, str] = {
     "test_redirects.py::test_another_host_at_the_same_port_is_another_origin": REDIRECTS,
     "test_redirects.py::test_errors_of_redirects_tell_no_secret": REDIRECTS,
     "test_redirects.py::test_headers_and_auth_do_not_go_to_another_origin_and_do_not_come_back": REDIRECTS,
+    "test_redirects.py::test_headers_and_auth_stay_at_the_same_origin": REDIRECTS,
     "test_redirects.py::test_ten_redirects_are_followed_and_eleven_are_not": REDIRECTS,
     "test_redirects.py::test_what_is_no_place_of_http_is_not_followed": REDIRECTS,
     "test_requests.py::test_a_server_that_cannot_count_from_the_end_is_asked_for_the_size_once_more_for_each_shard": HEADS,
@@ -89,6 +96,8 @@ NEEDS: dict[str, str] = {
     "test_seeing.py::test_spans_are_below_the_span_of_the_user": THREADS,
     "test_seeing.py::test_spans_of_what_failed_have_the_status_of_an_error": THREADS,
     "test_seeing.py::test_spans_say_what_was_asked_for": THREADS,
+    "test_verify.py::*[2]": PACKAGES,
+    "test_writing.py::test_what_is_written_is_what_numpy_would_hold": DRAWING,
     "unit/codecs/test_blosc.py::*[no libblosc2*": PACKAGES,
     "unit/codecs/test_blosc.py::*snappy*": PACKAGES,
     "unit/codecs/test_blosc.py::test_bitshuffled_chunks_whose_last_bytes_are_no_whole_element_are_read_right": PACKAGES,

@@ -40,7 +40,8 @@ class _Blosc:
     def encode(self, data: Any) -> bytes:
         array = np.ascontiguousarray(np.frombuffer(data, np.uint8) if isinstance(data, (bytes, bytearray)) else data)
         standing: Any = import_module("azarr.integrations.stand_ins").stand_in("numcodecs.blosc")
-        return bytes(standing.compress(array, self.cname.encode(), self.clevel, self.shuffle, self.blocksize))
+        shuffle = self.shuffle if self.shuffle >= 0 else 2 if array.itemsize == 1 else 1
+        return bytes(standing.compress(array, self.cname.encode(), self.clevel, shuffle, self.blocksize))
 
     def decode(self, data: bytes) -> bytes:
         native: Any = import_module("azarr.codecs.native").decoder("blosc", import_module("azarr.scratch").Scratch())

@@ -17,6 +17,7 @@ import azarr
 from azarr.errors import CorruptData, NodeNotFound, ShardIndexError, StoreError, TransportError
 from azarr.stores import HTTPStore
 from documents import as_bytes, sharded, v2_array, v3_array, v3_store
+from oracles import BROWSER
 from servers import Answer, cut, never, ranged, raw, serving, status, whole
 
 SOON = azarr.Context(retries=azarr.Retries(first=0))
@@ -219,17 +220,20 @@ async def test_content_encoding_identity_is_accepted():
 
 @pytest.mark.parametrize("request_of", [name for name, (key, _) in REQUESTS.items() if key in STORE])
 async def test_body_shorter_than_announced_is_refused_wherever_it_is_cut(request_of: str):
+    """Unless it comes whole in the end: a range may be shorter than `keep`, and Chromium asks for the rest of a body, of the same version."""
     key, read = REQUESTS[request_of]
     for keep in range(0, len(STORE[key]), max(1, len(STORE[key]) // 24)):
+        async with serving(dict(STORE)) as server:
+            right = await read(server.url)
         async with serving(dict(STORE)) as server:
             server.misbehave[key] = cut(keep)
             try:
                 found = await read(server.url)
             except StoreError as error:
-                assert error.key == key  # noqa: PT017  # a range shorter than `keep` comes whole
+                assert error.key == key  # noqa: PT017
             else:
-                assert request_of == "part of a shard"
-                assert found.tolist() == [4, 5]
+                assert BROWSER or request_of == "part of a shard"
+                assert (found.tolist() == right.tolist()) if request_of in READS else (found.attrs == right.attrs)
 
 
 @pytest.mark.parametrize("keep", range(4))

@@ -101,8 +101,8 @@ class HTTPStore:
         """As `get`: of the version `match`, or `ObjectChanged`; `UNCHANGED` if it is of the version `unless`."""
         url = f"{self._base}/{key if PLAIN.fullmatch(key) else quote(check_key(key))}{self._query}"
         conditions = {"If-Match": match} if match and match.startswith('"') else {}  # weak tags match nothing
-        if unless and unless.startswith(('"', "W/")):
-            conditions["If-None-Match"] = unless
+        if unless:  # without a tag it comes again, but not out of a cache on the way
+            conditions |= {"If-None-Match": unless} if unless.startswith(('"', "W/")) else {"Cache-Control": "no-cache"}
         if byte_range is None:
             value = self._whole(await self._send(url, conditions), conditions)
         elif byte_range[0] == byte_range[1]:

@@ -20,8 +20,10 @@ from azarr.errors import TimedOut, TransportError, TruncatedBody
 from azarr.grid import RESERVED
 from azarr.transport.response import Response
 
-CONDITIONS = {"If-Match", "If-None-Match"}
-"""Headers that need permission, and are left out: versions are compared anyway, and the browser's cache asks for changes itself."""
+CHECKS = {"If-None-Match", "Cache-Control"}
+"""Headers of a request that is to see a change: the browser's cache asks by itself, if it is told so."""
+CONDITIONS = {"If-Match", *CHECKS}
+"""Headers that need permission, and are left out: versions are compared anyway."""
 LEFT_BEHIND = {"Authorization", "Range"}
 """Headers that may be sent where a redirect leads: browsers keep the first from another origin. With any other, redirects are refused."""
 _waiting = dict[int, Wait]()
@@ -48,7 +50,7 @@ async def fetch(url: str, *, headers: Mapping[str, str], context: Context, most:
     No answer, or a body that is cut short, is a `TransportError`.
     """
     sent = {name: value for name, value in headers.items() if name not in CONDITIONS}
-    cache = "no-cache" if "If-None-Match" in headers or _name(url) in RESERVED else "default"
+    cache = "default" if CHECKS.isdisjoint(headers) and _name(url) not in RESERVED else "no-cache"
     if "Range" in sent:
         cache = "no-store"  # Chromium lets one range of a URL wait for the other, unless they pass by its cache
     number, wait, follow = next(_numbers), Wait(), sent.keys() <= LEFT_BEHIND
