@@ -14,7 +14,7 @@ REDIRECTS, CONDITIONS = "redirects that are followed one by one, and not by the 
 HEADS, CONNECTIONS = "requests as they are sent where sizes need no HEAD", "connections that are azarr's own, and not the browser's"
 DRAWING = "data that Hypothesis draws inside of a coroutine, which runs on a stack of its own here"
 DISK, LIMITS = "the locks and the limits of a file system", "limits of the system"
-MINUTES = "minutes: thousands of requests"
+MINUTES = "minutes: thousands of reads or writes"
 SIX, RESUMED = "more than six connections to a server", "answers that are cut, of which Chromium asks for the rest"
 LENGTHS = "lengths that are no numbers, which browsers overlook"
 LAYERS = "what is of CPython alone: its HTTP client, its threads"
@@ -97,6 +97,8 @@ NEEDS: dict[str, str] = {
     "test_seeing.py::test_spans_of_what_failed_have_the_status_of_an_error": THREADS,
     "test_seeing.py::test_spans_say_what_was_asked_for": THREADS,
     "test_verify.py::*[2]": PACKAGES,
+    "test_verify.py::test_each_flipped_bit_of_what_has_a_checksum_is_found": MINUTES,
+    "test_writing.py::test_overlapping_writes_equal_some_order_of_them": MINUTES,
     "test_writing.py::test_what_is_written_is_what_numpy_would_hold": DRAWING,
     "unit/codecs/test_blosc.py::*[no libblosc2*": PACKAGES,
     "unit/codecs/test_blosc.py::*snappy*": PACKAGES,

@@ -75,11 +75,12 @@ def firefox() -> str | None:
 
 
 def node() -> str | None:
-    """The program, or the one that playwright brings along; NODE names another one."""
-    if (found := program("node")) is None and (playwright := find_spec("playwright")) and playwright.origin:
+    """The program that playwright brings along, where there is one: it is new, and older ones wait for JavaScript slowly. NODE names another one."""
+    if "NODE" not in os.environ and (playwright := find_spec("playwright")) and playwright.origin:
         bundled = Path(playwright.origin).parent / "driver" / "node"
-        return str(bundled) if bundled.is_file() else None
-    return found
+        if bundled.is_file():
+            return str(bundled)
+    return program("node")
 
 
 def program(name: str) -> str | None:

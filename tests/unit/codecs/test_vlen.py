@@ -82,7 +82,7 @@ def test_a_chunk_has_no_fixed_size() -> None:
         (STORED + b"\0", "the items end at byte 30 of 31"),
         (STORED[:-1], "the items end at byte 30 of 29"),
         (STORED[:20] + b"\xff\xff\xff\xff" + STORED[24:], "the items end at byte 4,294,967,319 of 30"),
-        (STORED[:4] + b"\xff\xff\xff\xff" + STORED[8:], "the items are damaged (unpack_from requires a buffer"),
+        (STORED[:4] + b"\xff\xff\xff\xff" + STORED[8:], "the items are damaged ("),
         (STORED[:8] + b"\xff\xfe" + STORED[10:], "the items are damaged ('utf-8' codec can't decode byte 0xff"),
     ],
 )
