@@ -15,16 +15,16 @@ demo: .venv/.done ## real climate data, written as Zarr, read over HTTP, drawn a
 
 test: unit interop browser ## all tests; the interoperability tests on the newest Python, those of the browser in Chromium and Node
 
-check: lint types docs coverage test ## all that CI runs
+check: lint types docs test ## all that CI runs
 
-unit: .venv/.done
-	.venv/bin/python -m pytest --ignore=tests/interop --ignore=tests/browser
+unit: coverage
+	.venv/bin/python -m pytest --ignore=tests/unit --ignore=tests/interop --ignore=tests/browser
 
 browser: .venv/.done ## in Pyodide; as root it installs Chromium, where that is missing
 	.venv/bin/python tests/browser/distribution.py
 	.venv/bin/python -m pytest tests/browser
 
-coverage: .venv/.done ## the pure layers must be covered, branch by branch, by their own tests
+coverage: .venv/.done ## the tests of the pure layers, which must be covered by them, branch by branch
 	.venv/bin/coverage erase
 	.venv/bin/coverage run -m pytest tests/unit -q
 	.venv/bin/coverage report --fail-under=100 --include='$(subst $(space),$(comma),$(CORE)),src/azarr/codecs/*.py'
