@@ -8,12 +8,17 @@ comma := ,
 empty :=
 space := $(empty) $(empty)
 
-.PHONY: demo test check unit browser coverage interop interop-more faults-more lint types docs bench bench-browser clean
+.PHONY: demo test check unit apart browser coverage interop interop-more faults-more lint types docs bench bench-browser clean
 
 demo: .venv/.done ## real climate data, written as Zarr, read over HTTP, drawn as demo.png
 	.venv/bin/azarr demo
 
-test: unit interop browser ## all tests; the interoperability tests on the newest Python, those of the browser in Chromium and Node
+test: .venv/.done .venv-peers/.done ## all tests; the interoperability tests on the newest Python, those of the browser in Chromium and Node
+	$(MAKE) --jobs=2 --output-sync=line unit apart
+
+apart: ## what runs beside the unit tests, which mostly wait for other processes: it halves the time
+	$(MAKE) interop
+	$(MAKE) browser
 
 check: lint types docs test ## all that CI runs
 
