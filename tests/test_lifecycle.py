@@ -234,6 +234,7 @@ DEFAULT = """\
 import asyncio, gc, sys, azarr
 
 async def main():
+    asyncio.get_running_loop().slow_callback_duration = 60
     print((await azarr.open_array(sys.argv[1], "var", zarr_format=3)[...]).tolist())
 
 for _ in range(2):
@@ -254,6 +255,7 @@ LEFT_OPEN = """\
 import asyncio, sys, azarr
 
 async def main():
+    asyncio.get_running_loop().slow_callback_duration = 60
     array = await azarr.open_array(sys.argv[1], "var", zarr_format=3)
     asyncio.get_running_loop().call_soon(asyncio.current_task().cancel)
     await array[...]
