@@ -14,6 +14,7 @@ demo: .venv/.done ## real climate data, written as Zarr, read over HTTP, drawn a
 	.venv/bin/azarr demo
 
 test: .venv/.done .venv-peers/.done ## all tests; the interoperability tests on the newest Python, those of the browser in Chromium and Node
+	@echo "The unit tests run beside all others; each part prints what it found when it has ended."
 	$(MAKE) --jobs=2 --output-sync=line unit apart
 
 apart: ## what runs beside the unit tests, which mostly wait for other processes: it halves the time

@@ -79,6 +79,7 @@ NEEDS: dict[str, str] = {
     "test_progress.py::test_ipython_itself_shows_one_bar_and_updates_it": PROCESSES,
     "test_progress.py::test_an_error_ends_the_drawing_and_is_raised": THREADS,
     "test_progress.py::test_in_a_terminal_it_is_drawn_by_rich": THREADS,
+    "test_progress.py::test_ipython_in_a_terminal_is_a_terminal": THREADS,
     "test_redirects.py::test_a_loop_ends": REDIRECTS,
     "test_redirects.py::test_a_password_that_a_redirect_names_is_not_sent": REDIRECTS,
     "test_redirects.py::test_a_redirect_to_nowhere_is_an_error_of_that_status": REDIRECTS,

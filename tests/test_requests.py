@@ -85,7 +85,8 @@ async def test_the_documents_of_a_node_are_asked_for_at_once():
 
     class Yielding:
         async def get(self, key: str, byte_range: Any = None) -> Any:
-            await asyncio.sleep(0)
+            for _ in range(10):
+                await asyncio.sleep(0)
             return await waiting(documents).get(key, byte_range)
 
     store = Slow(Yielding())

@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
@@ -28,6 +28,8 @@ from servers import etag_of, ranged
 
 T = TypeVar("T")
 Answer = Callable[[web.Request, bytes], Awaitable[web.StreamResponse]]
+PORTS = itertools.count(20_000)
+"""None is used twice: what a browser keeps in its cache of one server would be the answer of the next."""
 PATIENCE = 60
 """Seconds after which a test that waits for something that does not happen fails, instead of hanging."""
 TYPES = {".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".wasm": "application/wasm", ".json": "application/json"}
@@ -292,7 +294,10 @@ async def relayed(request: web.Request) -> web.WebSocketResponse:
             message = await told.get()
             await (channel.send_bytes(message) if isinstance(message, bytes) else channel.send_json(message))
 
-    server = await asyncio.get_running_loop().create_server(connected, "127.0.0.1", 0, backlog=1024)
+    server = None
+    while server is None:
+        with suppress(OSError):  # another one has that port
+            server = await asyncio.get_running_loop().create_server(connected, "127.0.0.1", next(PORTS), backlog=1024)
     await channel.send_json([-1, server.sockets[0].getsockname()[1]])
     telling = asyncio.create_task(tell())
     try:

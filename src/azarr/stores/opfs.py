@@ -17,6 +17,7 @@ from azarr.stores.base import ANY, ByteRange, Value, check_key
 
 REASONS = {
     "QuotaExceededError": "the browser gives this site no more space; delete something, or ask for navigator.storage.persist()",
+    "AbortError": "the browser could not write all of it, most likely because it gives this site no more space",
     "NotAllowedError": "the user has not allowed it; ask by handle.requestPermission({mode: 'readwrite'}) when something is clicked",
     "TypeMismatchError": "an object stands where a folder should be, or a folder where an object should be",
 }
