@@ -132,6 +132,9 @@ class Site:
         except asyncio.CancelledError:
             self._note(lambda: setattr(asked, "aborted", True))
             raise
+        except ConnectionResetError:  # the connection is closed already, and the handler is not cancelled yet
+            self._note(lambda: setattr(asked, "aborted", True))
+            return web.Response()
         finally:
             self._note(lambda: setattr(asked, "done", True))
 
