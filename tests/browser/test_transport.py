@@ -209,7 +209,7 @@ def test_a_chunk_that_cors_hides_is_no_missing_chunk(python: InPage, site: Site)
 WITH_HEADERS = """
 import azarr
 try:
-    found = bytes((await azarr.stores.HTTPStore(url, headers=headers).get("here")).data).decode()
+    found = bytes((await azarr.stores.HTTPStore(url, headers=headers).get(key)).data).decode()
 except azarr.errors.TransportError as error:
     found = str(error)
 found
@@ -219,17 +219,20 @@ found
 @pytest.mark.parametrize("place", ["python", "node"])
 def test_headers_do_not_go_where_a_redirect_leads(place: str, site: Site, request: pytest.FixtureRequest):
     python = request.getfixturevalue(place)
-    url, elsewhere = site.add({}), site.add({"there": b"found"}, other=True)
+    url, elsewhere = site.add({}), site.add({"plain": b"found", "signed": b"found"}, other=True)
 
     async def leading(request: web.Request, data: bytes) -> web.StreamResponse:
-        return web.Response(status=302, headers={"Location": f"{elsewhere}/there"})
+        return web.Response(status=302, headers={"Location": f"{elsewhere}/{request.path.rpartition('/')[2]}"})
 
-    site.answers[site.key(url, "here")] = leading
-    refused = python(WITH_HEADERS, url=url, headers={"X-Key": "hunter2"})
+    site.answers[site.key(url)] = leading
+    refused = python(WITH_HEADERS, url=url, key="plain", headers={"X-Key": "hunter2"})
     assert "or it redirects, where a browser would send the headers along" in refused
     assert site.below(elsewhere) == []
-    assert python(WITH_HEADERS, url=url, headers={}) == "found"
-    assert [asked.key for asked in site.below(elsewhere)] == [site.key(elsewhere, "there")]
+    assert python(WITH_HEADERS, url=url, key="plain", headers={}) == "found"
+    assert python(WITH_HEADERS, url=url, key="signed", headers={"Authorization": "hunter2"}) == "found"
+    assert site.below(url)[-1].headers["Authorization"] == "hunter2"
+    assert [asked.key for asked in site.below(elsewhere)] == [site.key(elsewhere, "plain"), site.key(elsewhere, "signed")]
+    assert not any("Authorization" in asked.headers for asked in site.below(elsewhere))
 
 
 def test_a_refused_connection_is_an_error_at_once(python: InPage):
