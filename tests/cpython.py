@@ -103,6 +103,7 @@ NEEDS: dict[str, str] = {
     "test_writing.py::test_overlapping_writes_equal_some_order_of_them": MINUTES,
     "test_writing.py::test_what_is_written_is_what_numpy_would_hold": DRAWING,
     "unit/codecs/test_blosc.py::*[no libblosc2*": PACKAGES,
+    "unit/codecs/test_blosc.py::*odd]": PACKAGES,
     "unit/codecs/test_blosc.py::*snappy*": PACKAGES,
     "unit/codecs/test_blosc.py::test_bitshuffled_chunks_whose_last_bytes_are_no_whole_element_are_read_right": PACKAGES,
     "unit/codecs/test_blosc.py::test_libblosc2_is_not_asked_for_such_chunks": PACKAGES,

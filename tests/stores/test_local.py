@@ -82,10 +82,9 @@ async def test_what_cannot_be_opened_at_a_document_is_an_error_not_missing(docum
     assert caught.value.key == document
 
 
-@pytest.mark.parametrize(
-    "code", [errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ENAMETOOLONG]
-)
-async def test_errors_of_the_system_are_errors_not_missing(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("name", ["EACCES", "EPERM", "EIO", "EMFILE", "ENFILE", "ENOMEM", "ESTALE", "ENAMETOOLONG"])
+async def test_errors_of_the_system_are_errors_not_missing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    code = getattr(errno, name)
     place(tmp_path, LAYOUTS["v3 chunk"][0] | {"c/0": b"\1\2\3\4"})
     array = await azarr.open_array(tmp_path)
     really_open = os.open
