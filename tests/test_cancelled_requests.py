@@ -86,7 +86,7 @@ async def test_reads_cancelled_at_any_time_leave_no_request_no_task_and_no_conne
                 assert (await array[...]).tolist() == NUMBERS
         assert await server.within(SOON, lambda: not server.connections)
         assert only_this_task()
-    assert ended > 40
+    assert ended > 25  # the others had come to their end just before
     gc.collect()  # what was left open would warn now
 
 

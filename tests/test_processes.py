@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import multiprocessing
 import os
 import signal
 import sys
@@ -40,20 +42,6 @@ async def main(path, first, count, times):
 
 asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:])))
 """
-REWRITE = """
-import asyncio, itertools, sys
-import azarr
-
-async def main(path, first):
-    array = await azarr.open_array(path, mode="r+")
-    for number in itertools.count(first):
-        await array[...].write(number % 250 + 1)
-        await array[1:3].write(number % 250 + 1)
-
-asyncio.run(main(sys.argv[1], int(sys.argv[2])))
-"""
-
-
 async def ended(code: str, *arguments: tuple[object, ...]) -> list[int]:
     """What processes that run `code`, one with each of `arguments`, exit with."""
     commands = [[sys.executable, "-c", code, *map(str, each)] for each in arguments]
@@ -88,11 +76,15 @@ async def test_a_killed_writer_leaves_old_or_new_chunks_and_no_other_file(tmp_pa
     path = tmp_path / "killed"
     rng = np.random.default_rng(5)
     array = await azarr.create_array(path, shape=(8,), dtype="u1", compressors=None, **options)
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["pytest", *(name for name in sys.modules if name.startswith("azarr."))])  # imported once, for all of them
     for _ in range(KILLS):
-        process = await asyncio.create_subprocess_exec(sys.executable, "-c", REWRITE, str(path), str(rng.integers(250)))
+        process = processes.Process(target=rewrite, args=(path, int(rng.integers(250))))
+        process.start()
         await wait_for_writes(path, int(rng.integers(1, 40)))
-        process.send_signal(signal.SIGKILL)
-        assert await process.wait() == -signal.SIGKILL
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
         array = await azarr.open_array(path, mode="r+")
         values = await array[...]
         for chunk in (values[:4], values[4:]):
@@ -102,6 +94,18 @@ async def test_a_killed_writer_leaves_old_or_new_chunks_and_no_other_file(tmp_pa
 
 
 KILLS = 150
+
+
+def rewrite(path: Path, first: int) -> None:
+    """Write to the array at `path`, one number after the other, all of it and a part, until killed."""
+
+    async def writing() -> None:
+        array = await azarr.open_array(path, mode="r+")
+        for number in itertools.count(first):
+            await array[...].write(number % 250 + 1)
+            await array[1:3].write(number % 250 + 1)
+
+    asyncio.run(writing())
 
 
 async def wait_for_writes(path: Path, count: int) -> None:
