@@ -14,7 +14,7 @@ REDIRECTS, CONDITIONS = "redirects that are followed one by one, and not by the 
 HEADS, CONNECTIONS = "requests as they are sent where sizes need no HEAD", "connections that are azarr's own, and not the browser's"
 DRAWING = "data that Hypothesis draws inside of a coroutine, which runs on a stack of its own here"
 DISK, LIMITS = "the locks and the limits of a file system", "limits of the system"
-MINUTES = "minutes: thousands of reads or writes"
+MINUTES = "minutes there: thousands of reads, writes or answers"
 SIX, RESUMED = "more than six connections to a server", "answers that are cut, of which Chromium asks for the rest"
 LENGTHS = "lengths that are no numbers, which browsers overlook"
 LAYERS = "what is of CPython alone: its HTTP client, its threads"
@@ -26,6 +26,7 @@ NEEDS: dict[str, str] = {
     "stores/test_buckets.py::test_more_keys_than_fit_on_a_page_are_listed_from_a_real_server": SERVER,
     "stores/test_contract.py::*bucket]": SERVER,
     "stores/test_http.py::test_content_encoding_is_refused": ENCODED,
+    "stores/test_http.py::test_body_shorter_than_announced_is_refused_wherever_it_is_cut": MINUTES,
     "stores/test_http.py::test_answer_that_is_not_http_is_a_transport_error[*no length]": LENGTHS,
     "stores/test_http.py::test_connection_refused_is_a_transport_error": PORT,
     "stores/test_http.py::test_secrets_of_a_url_are_in_no_error[*cut]": RESUMED,
@@ -35,6 +36,7 @@ NEEDS: dict[str, str] = {
     "stores/test_local.py::test_write_that_fails_half_way_leaves_the_old_object_and_nothing_else": DISK,
     "test_at_once.py": "the page cache of Linux",
     "test_cached.py::test_checks_and_hits_are_counted_where_the_reading_is": CONDITIONS,
+    "test_cached.py::test_parts_of_a_shard_that_is_replaced_are_all_old_or_all_new": MINUTES,
     "test_cached.py::test_parts_that_are_checked_and_the_same_cost_one_round_of_requests_without_bodies": CONDITIONS,
     "test_cached.py::test_what_is_on_disk_is_there_for_the_next_cache_which_checks_it_or_does_not": CONDITIONS,
     "test_cached.py::test_with_open_each_object_is_checked_once_after_each_opening_and_does_not_come_again": CONDITIONS,

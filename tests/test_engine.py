@@ -390,7 +390,8 @@ async def test_error_while_opening_comes_bare_and_translated():
         async def get(self, key: str, byte_range: Any = None) -> None:
             raise ConnectionRefusedError("nobody is listening")
 
-    for opened in (azarr.open(Down()), azarr.open_group(Down()), azarr.open_array(Down(), zarr_format=2)):
+    context = azarr.Context(retries=azarr.Retries(first=0))
+    for opened in (azarr.open(Down(), context=context), azarr.open_group(Down(), context=context), azarr.open_array(Down(), zarr_format=2, context=context)):
         with pytest.raises(TransportError, match="nobody is listening"):
             await opened
     assert only_this_task()
