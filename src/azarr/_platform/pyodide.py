@@ -17,14 +17,16 @@ from typing import Any, TypeVar
 from azarr.errors import AzarrError
 
 T = TypeVar("T")
-SLICE = 8e-3
-"""Seconds of work in a row, half of what a frame takes; a step that takes longer is the last one."""
-PAUSE = 3e-3
-"""Seconds without work after which the page had its turn."""
+SLICE, SHORT = 8e-3, 4e-3
+"""Seconds of work in a row, half of what a frame takes, and a quarter; a step that takes longer is the last one."""
+BRIEF = 0.5
+"""Seconds that work may take before its slices are short: the page, which has more to do than to draw, misses frames else."""
+PAUSE, QUIET = 3e-3, 0.1
+"""Seconds without work after which the page had its turn, and after which the work is over."""
 EAGER: dict[str, Any] = {"eager_start": True}
 """Known since Python 3.12, which Pyodide has had for longer than it can run azarr."""
-_ends = _worked = 0.0
-"""When the slice that is running is over, and when there was work at last."""
+_ends = _worked = _since = 0.0
+"""When the slice that is running is over, when there was work at last, and when that began."""
 _turns: deque[Wait] = deque()
 """Workers that wait for the next slice."""
 
@@ -68,15 +70,15 @@ class Wait:
 
     def come(self, answer: Any = None) -> None:
         """There is `answer`. It is not heard if the task was cancelled before."""
-        global _ends, _worked  # noqa: PLW0603  # there is one thread, whoever works in it
+        global _worked  # noqa: PLW0603  # there is one thread, whoever works in it
         call, self._call, self._answer = self._call, None, answer
         if call is None:
             return
         if not self._worker:
             self._loop.call_soon(call, self, context=self._context)
             return
-        if (now := perf_counter()) > _worked + PAUSE:
-            _ends = now + SLICE
+        if perf_counter() > _worked + PAUSE:
+            _begin()
         self._context.run(call, self)
         _worked = perf_counter()
 
@@ -86,11 +88,19 @@ class Wait:
         return self.result()
 
 
+def _begin() -> None:
+    """The page had its turn: a slice begins."""
+    global _ends, _since  # noqa: PLW0603
+    now = perf_counter()
+    if now > max(_worked, _ends) + QUIET:
+        _since = now
+    _ends = now + (SLICE if now < _since + BRIEF else SHORT)
+
+
 async def _let_others() -> None:
-    global _ends  # noqa: PLW0603
     if not isinstance(asyncio.current_task(), Worker):
         await asyncio.sleep(0)
-        _ends = perf_counter() + SLICE
+        _begin()
         return
     if not _turns:
         asyncio.get_running_loop().call_soon(_turn)
@@ -99,8 +109,7 @@ async def _let_others() -> None:
 
 
 def _turn() -> None:
-    global _ends  # noqa: PLW0603
-    _ends = perf_counter() + SLICE
+    _begin()
     while _turns and perf_counter() < _ends:
         _turns.popleft().come()
     if _turns:
