@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 # fmt: off
 __all__ = [
     "BlockingStore", "BucketStore", "ByteRange", "Cleaning", "ConditionalStore", "HTTPStore", "Holding", "Listing", "LocalStore",
-    "MemoryStore", "OPFSStore", "PinningStore", "Store", "Value", "WritableStore",
-    "ZipStore", "store_from",
+    "MemoryStore", "OPFSStore", "PinningStore", "Store", "Value", "WritableStore", "ZipStore", "store_from",
 ]
 # fmt: on
 
@@ -57,9 +56,7 @@ def store_from(source: Any, context: Context | None = None) -> Store:
         name = SCHEMES.get(scheme) if separator and isinstance(source, str) else "LocalStore"
         if name is None:
             raise ValueError(f"{redact(place)!r}: no store for the scheme {scheme!r}; pass a store object")
-        path = place.partition("?")[0] if name == "HTTPStore" else place
-        if path.lower().endswith(".zip") and not (name == "LocalStore" and os.path.isdir(place.removeprefix("file://"))):
-            name = "ZipStore"
+        name = "ZipStore" if place.partition("?")[0].lower().endswith(".zip") and not os.path.isdir(place.removeprefix("file://")) else name
         return __getattr__(name)(place, **({} if name == "LocalStore" else {"context": context}))
     if callable(getattr(source, "get", None)):
         return source

@@ -12,7 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from azarr._engine.requests import Requests, shared
@@ -203,7 +203,7 @@ def _located(source: Any, key: str | None, context: Context | None) -> tuple[Sto
         return store_from(source, context), check_key(key)
     if not isinstance(source, (str, os.PathLike)):
         raise TypeError(f"an archive is a URL, a path, bytes, or a store and a key, not {type(source).__name__}")
-    place: str = os.fspath(source)
+    place = os.fspath(cast("str | os.PathLike[str]", source))
     scheme = place.partition("://")[0] if "://" in place else ""
     if scheme == "zip":  # zip://path::archive, as fsspec chains them
         path, _, archive = place.removeprefix("zip://").partition("::")
