@@ -198,7 +198,7 @@ async def _waited(steps: Generator[ByteRange, A, T], ask: Callable[[ByteRange], 
 def _located(source: Any, key: str | None, context: Context | None) -> tuple[Store, str]:
     """The store that has the archive, and its key there."""
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return MemoryStore({"archive.zip": bytes(source)}), "archive.zip"
+        return MemoryStore({"archive.zip": bytes(cast("bytes", source))}), "archive.zip"
     if key is not None:
         return store_from(source, context), check_key(key)
     if not isinstance(source, (str, os.PathLike)):
