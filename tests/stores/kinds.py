@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from azarr.stores import BucketStore, HTTPStore, LocalStore, MemoryStore, OPFSStore
+from azarr.stores import BucketStore, HTTPStore, LocalStore, MemoryStore, OPFSStore, ZipStore
 from azarr.testing import CountingStore
 from buckets import bucket_of
 from oracles import BROWSER
@@ -60,12 +62,47 @@ async def opfs(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
         await store.delete(key)
 
 
+def zipped(objects: Objects, *, deflated: bool = True) -> bytes:
+    """A zip file of `objects`, made by Python: every second one is deflated, if any are."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for number, (key, data) in enumerate(objects.items()):
+            archive.writestr(zipfile.ZipInfo(key), data, zipfile.ZIP_DEFLATED if deflated and number % 2 else zipfile.ZIP_STORED)
+    return file.getvalue()
+
+
+@asynccontextmanager
+async def zip_in_memory(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
+    yield ZipStore(zipped(objects))
+
+
+@asynccontextmanager
+async def zip_on_disk(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
+    (folder / "a.zip").write_bytes(zipped(objects))
+    yield ZipStore(folder / "a.zip")
+
+
+@asynccontextmanager
+async def zip_over_http(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
+    async with serving({"a.zip": zipped(objects)}) as server:
+        yield ZipStore(f"{server.url}/a.zip")
+
+
+@asynccontextmanager
+async def zip_being_made(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
+    async with ZipStore.create(folder / "made.zip") as store:
+        for key, data in objects.items():
+            await store.set(key, data)
+        yield store
+
+
 def files_of_browser() -> tuple[Kind, ...]:
     """The store of browsers, where this is one: Node runs the same Python, and has no such files."""
     return (opfs,) if BROWSER and hasattr(getattr(import_module("js"), "navigator", None), "storage") else ()
 
 
 SERVED: tuple[Kind, ...] = (http,) if BROWSER else (http, bucket)
-WRITABLE: tuple[Kind, ...] = (memory, local, *files_of_browser())
-READABLE: tuple[Kind, ...] = (*WRITABLE, *SERVED, counting)
-LISTING: tuple[Kind, ...] = (*WRITABLE, *SERVED[1:])
+ZIPPED: tuple[Kind, ...] = (zip_in_memory, zip_on_disk, zip_over_http)
+WRITABLE: tuple[Kind, ...] = (memory, local, zip_being_made, *files_of_browser())
+READABLE: tuple[Kind, ...] = (*WRITABLE, *ZIPPED, *SERVED, counting)
+LISTING: tuple[Kind, ...] = (*WRITABLE, *ZIPPED, *SERVED[1:])

@@ -26,16 +26,17 @@ if TYPE_CHECKING:
     from azarr.stores.http import HTTPStore
     from azarr.stores.local import LocalStore
     from azarr.stores.opfs import OPFSStore
+    from azarr.stores.zip import ZipStore
 
 # fmt: off
 __all__ = [
     "BlockingStore", "BucketStore", "ByteRange", "Cleaning", "ConditionalStore", "HTTPStore", "Holding", "Listing", "LocalStore",
-    "MemoryStore", "OPFSStore", "PinningStore", "Store", "Value", "WritableStore", "store_from",
+    "MemoryStore", "OPFSStore", "PinningStore", "Store", "Value", "WritableStore", "ZipStore", "store_from",
 ]
 # fmt: on
 
-LAZY = {"BucketStore": "buckets", "HTTPStore": "http", "LocalStore": "local", "OPFSStore": "opfs"}
-SCHEMES = {"http": "HTTPStore", "https": "HTTPStore", "s3": "BucketStore", "gs": "BucketStore", "file": "LocalStore"}
+LAZY = {"BucketStore": "buckets", "HTTPStore": "http", "LocalStore": "local", "OPFSStore": "opfs", "ZipStore": "zip"}
+SCHEMES = {"http": "HTTPStore", "https": "HTTPStore", "s3": "BucketStore", "gs": "BucketStore", "file": "LocalStore", "zip": "ZipStore"}
 """EXTENSION_POINT: other schemes of URLs."""
 
 
@@ -46,7 +47,7 @@ def __getattr__(name: str) -> Any:
 
 
 def store_from(source: Any, context: Context | None = None) -> Store:
-    """The store that `source` means: a URL, a path of a folder, a mapping of keys to bytes, or a store."""
+    """The store that `source` means: a URL, a path of a folder or zip file, a mapping of keys to bytes, or a store."""
     if isinstance(source, Mapping):
         return MemoryStore(cast("Mapping[str, bytes]", source))
     if isinstance(source, (str, os.PathLike)):
@@ -55,6 +56,7 @@ def store_from(source: Any, context: Context | None = None) -> Store:
         name = SCHEMES.get(scheme) if separator and isinstance(source, str) else "LocalStore"
         if name is None:
             raise ValueError(f"{redact(place)!r}: no store for the scheme {scheme!r}; pass a store object")
+        name = "ZipStore" if place.partition("?")[0].lower().endswith(".zip") and not os.path.isdir(place.removeprefix("file://")) else name
         return __getattr__(name)(place, **({} if name == "LocalStore" else {"context": context}))
     if callable(getattr(source, "get", None)):
         return source
