@@ -25,17 +25,19 @@ if TYPE_CHECKING:
     from azarr.stores.buckets import BucketStore
     from azarr.stores.http import HTTPStore
     from azarr.stores.local import LocalStore
+    from azarr.stores.objects import ObjectStore
     from azarr.stores.opfs import OPFSStore
 
 # fmt: off
 __all__ = [
     "BlockingStore", "BucketStore", "ByteRange", "Cleaning", "ConditionalStore", "HTTPStore", "Holding", "Listing", "LocalStore",
-    "MemoryStore", "OPFSStore", "PinningStore", "Store", "Value", "WritableStore", "store_from",
+    "MemoryStore", "OPFSStore", "ObjectStore", "PinningStore", "Store", "Value", "WritableStore", "store_from",
 ]
 # fmt: on
 
-LAZY = {"BucketStore": "buckets", "HTTPStore": "http", "LocalStore": "local", "OPFSStore": "opfs"}
+LAZY = {"BucketStore": "buckets", "HTTPStore": "http", "LocalStore": "local", "OPFSStore": "opfs", "ObjectStore": "objects"}
 SCHEMES = {"http": "HTTPStore", "https": "HTTPStore", "s3": "BucketStore", "gs": "BucketStore", "file": "LocalStore"}
+SCHEMES |= dict.fromkeys(("az", "azure", "abfs", "abfss"), "ObjectStore")
 """EXTENSION_POINT: other schemes of URLs."""
 
 
@@ -46,7 +48,7 @@ def __getattr__(name: str) -> Any:
 
 
 def store_from(source: Any, context: Context | None = None) -> Store:
-    """The store that `source` means: a URL, a path of a folder, a mapping of keys to bytes, or a store."""
+    """The store that `source` means: a URL, a path of a folder, a mapping of keys to bytes, an object of obspec, or a store."""
     if isinstance(source, Mapping):
         return MemoryStore(cast("Mapping[str, bytes]", source))
     if isinstance(source, (str, os.PathLike)):
@@ -56,6 +58,6 @@ def store_from(source: Any, context: Context | None = None) -> Store:
         if name is None:
             raise ValueError(f"{redact(place)!r}: no store for the scheme {scheme!r}; pass a store object")
         return __getattr__(name)(place, **({} if name == "LocalStore" else {"context": context}))
-    if callable(getattr(source, "get", None)):
-        return source
+    if any(callable(getattr(source, name, None)) for name in ("get", "get_async")):
+        return __getattr__("ObjectStore")(source, context=context) if hasattr(source, "get_async") else source
     raise TypeError(f"a store is a URL, a path, a mapping, or an object with an async get, not {type(source).__name__}")
