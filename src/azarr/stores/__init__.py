@@ -36,8 +36,8 @@ __all__ = [
 # fmt: on
 
 LAZY = {"BucketStore": "buckets", "HTTPStore": "http", "LocalStore": "local", "OPFSStore": "opfs", "ObjectStore": "objects"}
-SCHEMES = {"http": "HTTPStore", "https": "HTTPStore", "s3": "BucketStore", "gs": "BucketStore", "file": "LocalStore"}
-SCHEMES |= dict.fromkeys(("az", "azure", "abfs", "abfss"), "ObjectStore")
+SCHEMES = {"http": "HTTPStore", "https": "HTTPStore", "s3": "BucketStore", "gs": "BucketStore", "file": "LocalStore",
+           **dict.fromkeys(("az", "azure", "abfs", "abfss"), "ObjectStore")}  # fmt: skip
 """EXTENSION_POINT: other schemes of URLs."""
 
 

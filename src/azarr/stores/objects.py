@@ -9,12 +9,24 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
+from hashlib import sha256
 from importlib import import_module
+from secrets import token_hex
 from typing import Any, NoReturn
 
 from azarr._engine.requests import OVERLOADED, Requests
 from azarr.context import DEFAULT_CONTEXT, Context
-from azarr.errors import InvalidKey, MissingPackage, ObjectChanged, RangeNotHonoured, StoreError, TimedOut, TransportError, TruncatedBody, redact
+from azarr.errors import (
+    InvalidKey,
+    MissingPackage,
+    ObjectChanged,
+    RangeNotHonoured,
+    StoreError,
+    TimedOut,
+    TransportError,
+    TruncatedBody,
+    redact,
+)
 from azarr.scratch import Buffer, view
 from azarr.stores.base import UNCHANGED, ByteRange, Value, check_key
 from azarr.stores.http import EXCESS, FREE, TRANSIENT
@@ -27,7 +39,11 @@ BROKEN = re.compile(r"kind: (Connect|Request|Timeout|Interrupted|Body)\b|Unexpec
 """How it tells that the connection failed."""
 WHOLE_SENT = "non-partial response"
 """How it tells that a server answered a range with everything, as some do for empty objects."""
-KINDS = {"PermissionDeniedError": 403, "UnauthenticatedError": 401, "PreconditionError": 412, "AlreadyExistsError": 412, "NotModifiedError": 304}
+OUTSIDE = re.compile("(?i)invalid range|range was invalid|status code: 416")
+"""How it tells that a range begins behind the end of the object."""
+ANOTHER = re.compile(r"Requested \d+\.\.\d+, got")
+"""How it tells that a server sent another range."""
+KINDS = {"PermissionDeniedError": 403, "UnauthenticatedError": 401, "PreconditionError": 412, "NotModifiedError": 304}
 """Errors by their names, as each maker of such stores has classes of its own."""
 PLAIN_ENCODINGS = ("identity", "aws-chunked")
 
@@ -54,13 +70,15 @@ class ObjectStore:
         self._is_url = isinstance(source, str)
         if self._is_url:
             self._inner, self._lister = _made(source, self.context, options)
-            self._shown = redact(repr(source))
+            self._shown, said = redact(repr(source)), repr((source, self.prefix, sorted(options.items(), key=str)))
         elif options or not callable(getattr(source, "get_async", None)):
             what = f"no options ({', '.join(options)})" if options else "the verbs of obspec"
             raise TypeError(f"{type(source).__name__} is an object, which must have {what}; options are for URLs")
         else:
             self._inner = self._lister = source
-            self._shown = f"<{type(source).__name__}>"
+            self._shown, said = f"<{type(source).__name__}>", token_hex()
+        self.identity = sha256(said.encode()).hexdigest()
+        """The same text for stores made of the same URL and options; it tells no secrets. Objects do not say what they reach."""
 
     def __repr__(self) -> str:
         return f"ObjectStore({self._shown}{f', {self.prefix!r}' if self.prefix else ''})"
@@ -80,7 +98,7 @@ class ObjectStore:
         """As `get`: of the version `match`, or `ObjectChanged`; `UNCHANGED` if it is of the version `unless`."""
         path, asked = self._path(key), dict[str, Any]()
         for name, version in (("if_match", match), ("if_none_match", unless)):
-            if version and (tag := _told(version)["e_tag"]):
+            if version and (tag := _told(version).get("e_tag")):
                 asked[name] = tag
         try:
             value = await self._asked(path, byte_range, asked)
@@ -104,11 +122,14 @@ class ObjectStore:
         start, stop = byte_range
         if start == stop:
             return Value(b"")
-        said = {"suffix": -start} if start < 0 else {"offset": start} if stop is None else (start, stop)
+        told = {"suffix": -start} if start < 0 else {"offset": start} if stop is None else (start, stop)
         try:
-            return await _value(await self._open(path, {**asked, "range": said}), byte_range)
+            return await _value(await self._open(path, {**asked, "range": told}), byte_range)
         except Exception as error:
-            if _kind(error) != "GenericError" or _status(error) not in (None, 416) or BROKEN.search(str(error)):
+            said = _first(error)
+            if ANOTHER.search(said):
+                raise RangeNotHonoured(said, transient=self._is_url) from error
+            if _kind(error) is None or not (WHOLE_SENT in said or OUTSIDE.search(said)):
                 raise
             return await self._otherwise(path, byte_range, asked, error)
 
@@ -197,9 +218,12 @@ class ObjectStore:
             page = await self._lister.list_with_delimiter_async(below.rstrip("/") or None)
         except Exception as error:
             self._raise(error)
-        for path, end in [*((meta["path"], "") for meta in page["objects"]), *((each.rstrip("/"), "/") for each in page["common_prefixes"])]:
-            if _is_below(path, below):
-                yield path.removeprefix(below) + end
+        for meta in page["objects"]:
+            if _is_below(meta["path"], below):
+                yield meta["path"].removeprefix(below)
+        for name in page["common_prefixes"]:
+            if _is_below(name.rstrip("/"), below):
+                yield f"{name.rstrip('/').removeprefix(below)}/"
 
     def _path(self, key: str) -> str:
         return self._start + check_key(key)
@@ -245,8 +269,8 @@ def _made(url: str, context: Context, options: Mapping[str, Any]) -> tuple[Any, 
 async def _value(answer: Any, byte_range: ByteRange | None = None) -> Value:
     """What came, if it is what was asked for, and as long as was announced."""
     meta = answer.meta
-    encoding = (getattr(answer, "attributes", None) or {}).get("Content-Encoding", "identity")
-    if encoding not in PLAIN_ENCODINGS:
+    attributes: Mapping[str, str] = getattr(answer, "attributes", None) or {}
+    if (encoding := attributes.get("Content-Encoding", "identity")) not in PLAIN_ENCODINGS:
         raise TransportError(f"the object is stored with Content-Encoding {encoding}, which is not undone")
     size, (first, last) = int(meta["size"]), answer.range
     start, stop = byte_range or (0, None)
@@ -265,10 +289,10 @@ def _version(meta: Mapping[str, Any]) -> str | None:
     return tag if number is None else f"{tag or ''}\n{number}"
 
 
-def _told(version: str) -> dict[str, str | None]:
+def _told(version: str) -> dict[str, str]:
     """The same, as stores want to be told."""
     tag, _, number = version.partition("\n")
-    return {"e_tag": tag or None, "version": number or None}
+    return {name: said for name, said in (("e_tag", tag), ("version", number)) if said}
 
 
 def _kind(error: BaseException) -> str | None:
