@@ -66,13 +66,14 @@ def server() -> Iterator[str]:
 
 
 SERVER = """
-import logging, signal
-from moto.server import ThreadedMotoServer
+import logging
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
-server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-server.start()
-print("http://{}:{}".format(*server.get_host_and_port()), flush=True)
-signal.pause()
+# One request after the other: several threads of moto would look at a version and replace the object in two steps.
+server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=False)
+print(f"http://127.0.0.1:{server.port}", flush=True)
+server.serve_forever()
 """
 
 
