@@ -30,7 +30,7 @@ def head(status: str, length: int, *lines: str) -> bytes:
 
 
 @asynccontextmanager
-async def answering(*answers: bytes, context: Context = QUICK) -> AsyncGenerator[tuple[ObjectStore, list[str]]]:
+async def answering(*answers: bytes, context: Context = QUICK, begun: asyncio.Event | None = None) -> AsyncGenerator[tuple[ObjectStore, list[str]]]:
     """A store whose server gives these answers in turn, of which the last goes on; and what it was asked for. An empty one never comes."""
     left, asked = list(answers), list[str]()
 
@@ -39,6 +39,8 @@ async def answering(*answers: bytes, context: Context = QUICK) -> AsyncGenerator
             request = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             asked.append(request.partition(" http")[0])
             await reader.readexactly(int(request.partition("content-length: ")[2].partition("\r")[0] or 0))
+            if begun is not None:
+                begun.set()
             if data := left.pop(0) if len(left) > 1 else left[0]:
                 writer.write(data)
                 await writer.drain()
@@ -190,8 +192,7 @@ async def test_a_connection_that_is_refused_is_transient():
 
 
 async def test_errors_of_objects_are_not_transient_as_they_were_repeated_there():
-    bucket, endpoint = await bucket_of({}, public=False)
-    inner = obstore.store.S3Store(bucket, endpoint="http://127.0.0.1:1", client_options={"allow_http": True}, retry_config={"max_retries": 0}, **CREDENTIALS)
+    inner = obstore.store.S3Store("bucket", endpoint="http://127.0.0.1:1", client_options={"allow_http": True}, retry_config={"max_retries": 0}, **CREDENTIALS)
     with pytest.raises(TransportError) as caught:
         await ObjectStore(inner).get("x")
     assert not caught.value.transient
@@ -279,10 +280,10 @@ def test_one_store_serves_one_event_loop_after_the_other():
 
 def test_a_read_that_is_cancelled_leaves_nothing_behind():
     async def cancelled() -> None:
-        async with answering(b"") as (store, asked):
+        begun = asyncio.Event()
+        async with answering(b"", begun=begun) as (store, _):
             reading = asyncio.create_task(azarr.open_array(store, zarr_format=3).open())
-            while not asked:
-                await asyncio.sleep(0)
+            await begun.wait()
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await reading

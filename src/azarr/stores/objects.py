@@ -6,12 +6,15 @@ condition that it is of the version that was read, which the cloud itself checks
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from hashlib import sha256
 from importlib import import_module
 from secrets import token_hex
+from time import monotonic
 from typing import Any, NoReturn
 
 from azarr._engine.requests import OVERLOADED, Requests
@@ -175,8 +178,11 @@ class ObjectStore:
                 await self.delete(key)
             return True
         # What was refused as too much was not done, so it can be sent again; what only failed may have been done.
-        send = partial(self._put, path, data, "create" if version is None else _told(version))
-        return await Requests(self, self.context).repeated(key, send)
+        send, began = partial(self._put, path, data, "create" if version is None else _told(version)), monotonic()
+        if not (done := await Requests(self, self.context).repeated(key, send)):
+            # Writers in step would be refused again and again: each waits for another part of as long as that took, twice.
+            await asyncio.sleep(2 * (monotonic() - began) * os.urandom(1)[0] / 255)
+        return done
 
     async def _version_of(self, path: str) -> str | None:
         try:
