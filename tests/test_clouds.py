@@ -90,6 +90,25 @@ async def ended(code: str, place: tuple[str, dict[str, Any]], *arguments: tuple[
     return [await process.wait() for process in processes]
 
 
+ENDING = """
+import asyncio
+import obstore.store
+from azarr.stores import ObjectStore
+
+async def main():
+    store = ObjectStore(obstore.store.MemoryStore())
+    for _ in range(20):
+        await store.set("key", b"data")
+
+asyncio.run(main())
+"""
+
+
+async def test_a_process_that_ends_right_after_its_last_write_ends_well():
+    for _ in range(8):
+        assert await ended(ENDING, ("", {}), *[()] * 3) == [0] * 3
+
+
 LAYOUTS = pytest.mark.parametrize("options", [{"chunks": (8,)}, {"chunks": (2,), "shards": (8,)}], ids=["chunk", "shard"])
 
 

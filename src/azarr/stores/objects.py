@@ -7,6 +7,7 @@ condition that it is of the version that was read, which the cloud itself checks
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -14,7 +15,7 @@ from functools import partial
 from hashlib import sha256
 from importlib import import_module
 from secrets import token_hex
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, NoReturn
 
 from azarr._engine.requests import OVERLOADED, Requests
@@ -49,6 +50,9 @@ ANOTHER = re.compile(r"Requested \d+\.\.\d+, got")
 KINDS = {"PermissionDeniedError": 403, "UnauthenticatedError": 401, "PreconditionError": 412, "NotModifiedError": 304}
 """Errors by their names, as each maker of such stores has classes of its own."""
 PLAIN_ENCODINGS = ("identity", "aws-chunked")
+# Threads of obstore that have just given an answer come back to Python once more; if that is ending meanwhile, the process aborts
+# (https://github.com/PyO3/pyo3-async-runtimes/issues/40). So they have some time before it ends.
+atexit.register(sleep, 0.02)
 
 
 class ObjectStore:
