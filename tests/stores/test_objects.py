@@ -264,6 +264,33 @@ async def test_an_object_that_is_written_to_in_part_until_it_holds_nothing_stays
         assert [key async for key in store.list("c")] == []
 
 
+class Held(ObjectStore):
+    """A store that stores chunks once it is told to."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner)
+        self.asked, self.told = asyncio.Event(), asyncio.Event()
+
+    async def _put(self, path: str, data: Any, mode: Any) -> bool:
+        if path.startswith("c/"):
+            self.asked.set()
+            await self.told.wait()
+        return await super()._put(path, data, mode)
+
+
+@pytest.mark.parametrize("options", [{"chunks": (4,)}, {"chunks": (4,), "shards": (8,)}, {"chunks": (2,), "shards": (8,)}], ids=str)
+async def test_rows_that_another_process_stored_behind_reserved_ones_stay(options: dict[str, Any]):
+    inner = obstore.store.MemoryStore()
+    slow, quick = Held(inner), ObjectStore(inner)
+    await azarr.create_array(quick, shape=(0,), dtype="u1", **options)
+    first = asyncio.create_task((await azarr.open_array(slow, mode="r+")).append(np.array([1], "u1")))
+    await slow.asked.wait()
+    await (await azarr.open_array(quick, mode="r+")).append(np.array([2, 3, 4, 5, 6], "u1"))
+    slow.told.set()
+    await first
+    assert (await (await azarr.open_array(quick))[...]).tolist() == [1, 2, 3, 4, 5, 6]
+
+
 # Loops
 
 
