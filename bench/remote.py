@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import floor_http
 from bench.data import group_truth
-from bench.readers import FUSED, FUSED_ONE, Library, Members, azarr_members, gathered, getitem, in_turn, tensorstore_read, words
+from bench.readers import FUSED, FUSED_ONE, Library, Members, azarr_members, gathered, getitem, in_turn, subscript, tensorstore_read, words
 
 CONCURRENCY = 128
 TUNED = {"async.concurrency": CONCURRENCY, "array.sharding_coalesce_max_gap_bytes": 0}
@@ -54,6 +54,38 @@ def _obstore(url: str) -> Any:
     from zarr.storage import ObjectStore
 
     return ObjectStore(HTTPStore.from_url(url, client_options={"allow_http": True}), read_only=True)
+
+
+# Clouds: the same server as a bucket of S3, by paths ------------------------------------------------------------------
+
+
+def _bucket(url: str) -> tuple[str, dict[str, Any]]:
+    """The URL of the bucket that a folder of the server is, and the options of obstore to reach it without credentials."""
+    endpoint, bucket, data = url.rsplit("/", 2)
+    return f"s3://{bucket}/{data}", {"endpoint": endpoint, "skip_signature": True, "region": "us-east-1"}
+
+
+@cache
+def _azarr_cloud(url: str) -> Any:
+    from azarr.stores import ObjectStore
+
+    place, options = _bucket(url)
+    return ObjectStore(place, **options)
+
+
+@cache
+def _obstore_cloud(url: str) -> Any:
+    from obstore.store import from_url
+    from zarr.storage import ObjectStore
+
+    place, options = _bucket(url)
+    return ObjectStore(from_url(place, client_options={"allow_http": True}, **options), read_only=True)
+
+
+async def _open_azarr_cloud(url: str) -> Any:
+    import azarr
+
+    return await azarr.open_array(_azarr_cloud(url))
 
 
 def _zarr(store: Callable[[str], Any], settings: dict[str, Any]) -> Callable[[str], Any]:
@@ -141,6 +173,9 @@ _ALL = (
     _zarr_way("zarr-obstore", "zarr-python, obstore", _obstore, TUNED),
     _zarr_way("zarr-obstore-fused", "zarr-python fused, obstore", _obstore, TUNED | FUSED),
     _zarr_way("zarr-obstore-fused-one", "zarr-python fused, obstore, one worker", _obstore, TUNED | FUSED_ONE),
+    Library("azarr-cloud", "azarr, ObjectStore", "azarr", "obstore", _open_azarr_cloud, subscript, gathered, True),
+    _zarr_way("zarr-cloud", "zarr-python, obstore of S3", _obstore_cloud, TUNED),
+    _zarr_way("zarr-cloud-fused", "zarr-python fused, obstore of S3", _obstore_cloud, TUNED | FUSED),
     _tensorstore_way("tensorstore-http", "tensorstore over HTTP", tuned=False),
     _tensorstore_way("tensorstore-http-tuned", "tensorstore over HTTP, tuned", tuned=True),
     _floor("floor-aiohttp", "floor, aiohttp", floor_http.Aiohttp, 1, "aiohttp"),

@@ -9,6 +9,7 @@ from importlib import import_module
 from urllib.parse import quote
 
 numbers = itertools.count()
+CREDENTIALS = {"access_key_id": "AKIACANARY", "secret_access_key": "canary", "region": "us-east-1"}
 
 
 async def bucket_of(objects: Mapping[str, bytes], *, public: bool = True) -> tuple[str, str]:

@@ -114,8 +114,10 @@ async def append(access: Access, path: str, metadata: ArrayMetadata, values: npt
         return {**document, "shape": shape}
 
     async def store_rows(grown: ArrayMetadata) -> None:
-        end = grown.shape[axis]
+        end, along = grown.shape[axis], grown.grid.axes[axis]
         rows = basic(whole(grown.shape), (*[slice(None)] * axis, slice(end - values.shape[axis], end)))
+        if end and not isinstance(store, Holding):  # others may have stored rows behind these, in the same chunk
+            grown = _shaped(grown, (*grown.shape[:axis], sum(along.span(along.locate(end - 1))), *grown.shape[axis + 1 :]))
         await _write(access, path, grown, rows, values)
 
     if not isinstance(store, Holding):
@@ -128,11 +130,8 @@ async def append(access: Access, path: str, metadata: ArrayMetadata, values: npt
         after = _parsed(metadata, grow({} if held is None else parse(held, key)))
         await store_rows(after)
 
-        def publish(document: Document) -> Document:
-            return {**document, "shape": list(after.shape)}
-
         async with forgetting(access, path):
-            return _parsed(metadata, await change_document(store, key, publish))
+            return _parsed(metadata, await change_document(store, key, lambda document: {**document, "shape": list(after.shape)}))
 
 
 def _key(path: str, metadata: ArrayMetadata) -> str:

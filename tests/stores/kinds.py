@@ -10,9 +10,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from azarr.stores import BucketStore, HTTPStore, LocalStore, MemoryStore, OPFSStore, ZipStore
+from azarr.stores import BucketStore, HTTPStore, LocalStore, MemoryStore, ObjectStore, OPFSStore, ZipStore
 from azarr.testing import CountingStore
-from buckets import bucket_of
+from buckets import CREDENTIALS, bucket_of
 from oracles import BROWSER
 from servers import serving
 
@@ -96,13 +96,38 @@ async def zip_being_made(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
         yield store
 
 
+@asynccontextmanager
+async def cloud(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
+    name, endpoint = await bucket_of({f"below/here/{key}": data for key, data in objects.items()}, public=False)
+    yield ObjectStore(f"s3://{name}/below", "here", endpoint=endpoint, **CREDENTIALS)
+
+
+@asynccontextmanager
+async def obstore_memory(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
+    store = ObjectStore(import_module("obstore.store").MemoryStore(), "below")
+    for key, data in objects.items():
+        await store.set(key, data)
+    yield store
+
+
+@asynccontextmanager
+async def obstore_local(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
+    (folder / "root").mkdir()
+    (folder / "secret").write_bytes(b"outside")
+    store = ObjectStore(import_module("obstore.store").LocalStore(folder / "root"))
+    for key, data in objects.items():
+        await store.set(key, data)
+    yield store
+
+
 def files_of_browser() -> tuple[Kind, ...]:
     """The store of browsers, where this is one: Node runs the same Python, and has no such files."""
     return (opfs,) if BROWSER and hasattr(getattr(import_module("js"), "navigator", None), "storage") else ()
 
 
 SERVED: tuple[Kind, ...] = (http,) if BROWSER else (http, bucket)
+CLOUDS: tuple[Kind, ...] = () if BROWSER else (cloud, obstore_memory, obstore_local)
 ZIPPED: tuple[Kind, ...] = (zip_in_memory, zip_on_disk, zip_over_http)
-WRITABLE: tuple[Kind, ...] = (memory, local, zip_being_made, *files_of_browser())
+WRITABLE: tuple[Kind, ...] = (memory, local, zip_being_made, *files_of_browser(), *CLOUDS)
 READABLE: tuple[Kind, ...] = (*WRITABLE, *ZIPPED, *SERVED, counting)
 LISTING: tuple[Kind, ...] = (*WRITABLE, *ZIPPED, *SERVED[1:])

@@ -169,11 +169,12 @@ class Writing(Work[Job]):
         covered = self._covered(job) if job.shard is None else job.complete and self._covered(job)
         for _ in range(ATTEMPTS):
             old: Value | None = None if covered else (yield Get(key))
+            keep = old is not None and not getattr(store, "deletes_versions", True)  # then one of nothing is put in its place
             try:
-                data = self._chunk(job.pieces[0], old, scratch) if job.shard is None else self._shard(job, job.shard, old, early, scratch)
+                made = self._chunk(job.pieces[0], old, scratch, keep) if job.shard is None else self._shard(job, old, early, scratch, keep)
             except StoreError as error:
                 raise error.within(repr(store), key) from error.__cause__
-            if (yield Put(key, data, ANY if covered else version_of(old))):
+            if (yield Put(key, made, ANY if covered else version_of(old))):
                 self.target.indexes.drop(key)
                 return
         raise conflict(store, key)
@@ -192,14 +193,14 @@ class Writing(Work[Job]):
             return outer, (0,) * len(outer.axes)
         return inner, tuple([fine.locate(axis.span(index)[0]) for fine, axis, index in zip(inner.axes, outer.axes, shard, strict=True)])
 
-    def _chunk(self, piece: Piece, old: Value | None, scratch: Scratch) -> Buffer | None:
+    def _chunk(self, piece: Piece, old: Value | None, scratch: Scratch, keep: bool) -> Buffer | None:
         pipeline = self.target.layout.pipeline(piece.coords)
         if piece.whole and self._simple:  # the store has what comes of it before the next chunk is gathered in the scratch
             array = self._gathered(piece, pipeline, scratch)
         else:
             array = _content(pipeline, piece.whole and self.fields is None, None if old is None else old.data, scratch)
             self._give(array, piece)
-        return None if not self.empty and same_bits(array, pipeline.chunk) else pipeline.encode(array)
+        return None if not (self.empty or keep) and same_bits(array, pipeline.chunk) else pipeline.encode(array)
 
     def _gathered(self, piece: Piece, pipeline: Pipeline, scratch: Scratch) -> npt.NDArray[Any]:
         """What replaces a whole chunk: where it is, or gathered in the scratch."""
@@ -210,17 +211,16 @@ class Writing(Work[Job]):
         array[...] = part.reshape(array.shape)
         return array
 
-    def _shard(self, job: Job, shard: tuple[int, ...], old: Value | None, early: _Early, scratch: Scratch) -> Buffers | None:
+    def _shard(self, job: Job, old: Value | None, early: _Early, scratch: Scratch, keep: bool) -> Buffers | None:
         """Inner chunks that are not touched keep their bytes."""
-        rows = self.target.layout.shard(shard)
+        rows = self.target.layout.shard(_coords(job))
         raw = NOTHING if old is None else view(old.data)
         entries = [None] * math.prod(rows.counts) if old is None else rows.all_entries(raw, scratch)
         changed = dict(early.all(scratch))
         for piece in early.later:
-            row = self._row(rows, piece)
-            entry = entries[row]
+            entry = entries[row := self._row(rows, piece)]
             changed[row] = self._inner(rows, piece, None if entry is None else raw[slice(*entry)], scratch)
-        return rows.pack(raw, entries, changed) or None
+        return rows.pack(raw, entries, changed, empty=keep) or None
 
     def _row(self, rows: ShardLayout, piece: Piece) -> int:
         return sum(map(int.__mul__, self.target.layout.inside(piece.coords), rows.strides))

@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from azarr.stores.buckets import BucketStore
     from azarr.stores.http import HTTPStore
     from azarr.stores.local import LocalStore
+    from azarr.stores.objects import ObjectStore
     from azarr.stores.opfs import OPFSStore
     from azarr.stores.zip import ZipStore
 
 # fmt: off
 __all__ = [
     "BlockingStore", "BucketStore", "ByteRange", "Cleaning", "ConditionalStore", "HTTPStore", "Holding", "Listing", "LocalStore",
-    "MemoryStore", "OPFSStore", "PinningStore", "Store", "Value", "WritableStore", "ZipStore", "store_from",
-]
-# fmt: on
+    "MemoryStore", "OPFSStore", "ObjectStore", "PinningStore", "Store", "Value", "WritableStore", "ZipStore", "store_from"]
 
-LAZY = {"BucketStore": "buckets", "HTTPStore": "http", "LocalStore": "local", "OPFSStore": "opfs", "ZipStore": "zip"}
-SCHEMES = {"http": "HTTPStore", "https": "HTTPStore", "s3": "BucketStore", "gs": "BucketStore", "file": "LocalStore", "zip": "ZipStore"}
-"""EXTENSION_POINT: other schemes of URLs."""
+LAZY = dict(BucketStore="buckets", HTTPStore="http", LocalStore="local", OPFSStore="opfs", ObjectStore="objects", ZipStore="zip")  # noqa: C408  # shorter
+SCHEMES = {"http": "HTTPStore", "https": "HTTPStore", "s3": "BucketStore", "gs": "BucketStore", "file": "LocalStore", "zip": "ZipStore",
+           **dict.fromkeys(("az", "azure", "abfs", "abfss"), "ObjectStore")}  # EXTENSION_POINT: others
+# fmt: on
 
 
 def __getattr__(name: str) -> Any:
@@ -47,7 +47,7 @@ def __getattr__(name: str) -> Any:
 
 
 def store_from(source: Any, context: Context | None = None) -> Store:
-    """The store that `source` means: a URL, a path of a folder or zip file, a mapping of keys to bytes, or a store."""
+    """The store that `source` means: a URL, a path of a folder or zip file, a mapping of keys to bytes, an object of obspec, or a store."""
     if isinstance(source, Mapping):
         return MemoryStore(cast("Mapping[str, bytes]", source))
     if isinstance(source, (str, os.PathLike)):
@@ -58,6 +58,6 @@ def store_from(source: Any, context: Context | None = None) -> Store:
             raise ValueError(f"{redact(place)!r}: no store for the scheme {scheme!r}; pass a store object")
         name = "ZipStore" if place.partition("?")[0].lower().endswith(".zip") and not os.path.isdir(place.removeprefix("file://")) else name
         return __getattr__(name)(place, **({} if name == "LocalStore" else {"context": context}))
-    if callable(getattr(source, "get", None)):
-        return source
+    if any(callable(getattr(source, name, None)) for name in ("get", "get_async")):
+        return __getattr__("ObjectStore")(source, context=context) if hasattr(source, "get_async") else source
     raise TypeError(f"a store is a URL, a path, a mapping, or an object with an async get, not {type(source).__name__}")

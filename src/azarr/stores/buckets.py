@@ -21,7 +21,7 @@ from azarr.stores.http import Fetch, HTTPStore
 from azarr.transport.response import Response
 
 ENDPOINTS = {"s3": "https://s3.amazonaws.com", "gs": "https://storage.googleapis.com"}
-"""EXTENSION_POINT: buckets that ask for credentials, under the same schemes."""
+"""Buckets that ask for credentials, under the same schemes, are those of `objects`."""
 MOST = 16 << 20
 """Bytes of one page of a listing, which has at most 1,000 keys of at most 1,024 bytes."""
 Page = tuple[list[str], list[str], str]
@@ -118,7 +118,7 @@ class BucketStore(HTTPStore):
     def _refusal(self, answer: Any) -> str:
         if answer.status == 403:
             why = "it may not be read, or there is none: a bucket that may not be listed does not tell"
-            return f"the server answered 403: {why}; missing=(404, 403) takes it for missing"
+            return f"the server answered 403: {why}; missing=(404, 403) takes it for missing, azarr.stores.ObjectStore has credentials"
         if region := answer.headers.get("x-amz-bucket-region") if answer.status in (301, 400) else None:
             return f'the server answered {answer.status}: the bucket is elsewhere; endpoint="https://s3.{region}.amazonaws.com"'
         return super()._refusal(answer)

@@ -60,7 +60,7 @@ class Cached:
         self._openings, self._forgotten, self._lock = 0, 0, threading.Lock()
         self._deleting: dict[str, int] = {}
         """Keys of what is forgotten and still on disk, and when it was forgotten; it is not read from there any more."""
-        for name in ("list", "list_dir", "hold", "clean"):  # it can what the inner store can
+        for name in ("list", "list_dir", "hold", "clean", "deletes_versions"):  # it can what the inner store can
             if hasattr(inner, name):
                 setattr(self, name, getattr(inner, name))
         for name in ("set", "delete", "replace"):
