@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from azarr.stores import BucketStore, HTTPStore, LocalStore, MemoryStore, OPFSStore
+from azarr.stores import BucketStore, HTTPStore, LocalStore, MemoryStore, OPFSStore, ReferenceStore
 from azarr.testing import CountingStore
 from buckets import bucket_of
 from oracles import BROWSER
@@ -51,6 +53,19 @@ async def bucket(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
 
 
 @asynccontextmanager
+async def references(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
+    """One object after the other in one target, with nothing between them; some of them in the references."""
+    refs: dict[str, Any] = {}
+    target = b""
+    for number, (key, data) in enumerate(objects.items()):
+        inline = "base64:" + b64encode(data).decode()
+        refs[key] = inline if number % 3 == 1 else ["target.bin", len(target), len(data)]
+        target += data
+    store = MemoryStore({"refs.json": json.dumps({"version": 1, "refs": refs}).encode(), "target.bin": target})
+    yield ReferenceStore((store, "refs.json"))
+
+
+@asynccontextmanager
 async def opfs(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
     store = OPFSStore(f"tests/{folder.name}")
     for key, data in objects.items():
@@ -67,5 +82,5 @@ def files_of_browser() -> tuple[Kind, ...]:
 
 SERVED: tuple[Kind, ...] = (http,) if BROWSER else (http, bucket)
 WRITABLE: tuple[Kind, ...] = (memory, local, *files_of_browser())
-READABLE: tuple[Kind, ...] = (*WRITABLE, *SERVED, counting)
-LISTING: tuple[Kind, ...] = (*WRITABLE, *SERVED[1:])
+READABLE: tuple[Kind, ...] = (*WRITABLE, *SERVED, counting, references)
+LISTING: tuple[Kind, ...] = (*WRITABLE, *SERVED[1:], references)

@@ -26,15 +26,16 @@ if TYPE_CHECKING:
     from azarr.stores.http import HTTPStore
     from azarr.stores.local import LocalStore
     from azarr.stores.opfs import OPFSStore
+    from azarr.stores.references import ReferenceStore
 
 # fmt: off
 __all__ = [
     "BlockingStore", "BucketStore", "ByteRange", "Cleaning", "ConditionalStore", "HTTPStore", "Holding", "Listing", "LocalStore",
-    "MemoryStore", "OPFSStore", "PinningStore", "Store", "Value", "WritableStore", "store_from",
+    "MemoryStore", "OPFSStore", "PinningStore", "ReferenceStore", "Store", "Value", "WritableStore", "store_from",
 ]
 # fmt: on
 
-LAZY = {"BucketStore": "buckets", "HTTPStore": "http", "LocalStore": "local", "OPFSStore": "opfs"}
+LAZY = {"BucketStore": "buckets", "HTTPStore": "http", "LocalStore": "local", "OPFSStore": "opfs", "ReferenceStore": "references"}
 SCHEMES = {"http": "HTTPStore", "https": "HTTPStore", "s3": "BucketStore", "gs": "BucketStore", "file": "LocalStore"}
 """EXTENSION_POINT: other schemes of URLs."""
 
@@ -46,13 +47,14 @@ def __getattr__(name: str) -> Any:
 
 
 def store_from(source: Any, context: Context | None = None) -> Store:
-    """The store that `source` means: a URL, a path of a folder, a mapping of keys to bytes, or a store."""
+    """The store that `source` means: a URL, a path of a folder or of references, a mapping of keys to bytes, or a store."""
     if isinstance(source, Mapping):
         return MemoryStore(cast("Mapping[str, bytes]", source))
     if isinstance(source, (str, os.PathLike)):
         place = os.fspath(cast("str | os.PathLike[str]", source))
         scheme, separator, _ = place.partition("://")
         name = SCHEMES.get(scheme) if separator and isinstance(source, str) else "LocalStore"
+        name = "ReferenceStore" if scheme == "reference" or place.partition("?")[0].endswith((".json", ".parq", ".parquet")) else name
         if name is None:
             raise ValueError(f"{redact(place)!r}: no store for the scheme {scheme!r}; pass a store object")
         return __getattr__(name)(place, **({} if name == "LocalStore" else {"context": context}))
