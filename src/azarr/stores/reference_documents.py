@@ -93,7 +93,7 @@ class Index:
             return str(names[found[1]])
 
         filled = _FIELD.sub(value_of, text)
-        if re.search(r"\{\{|\{%|\{#", _FIELD.sub("", text)):
+        if re.search(r"\{\{|\{%|\{#", _FIELD.sub("", text) + filled):
             raise self._error(key, "only {{name}} is put in; expressions and functions are not computed", text)
         return filled
 

@@ -94,10 +94,12 @@ class ReferenceStore:
         keys, start, at = await self._keys(prefix), len(prefix) + 1 if prefix else 0, 0
         while at < len(keys):
             head, slash, _ = keys[at][start:].partition("/")
-            if _is_key(keys[at]):
-                yield head + slash
+            if not _is_key(key := keys[at]):
+                at += 1
+                continue
+            yield head + slash
             # "0" is what follows the slash, so nothing below this name comes after it.
-            at = bisect_left(keys, keys[at][:start] + head + "0", at + 1) if slash and _is_key(head) else at + 1
+            at = bisect_left(keys, f"{key[:start]}{head}0", at + 1) if slash else at + 1
 
     async def _keys(self, prefix: str) -> Sequence[str]:
         start = f"{check_key(prefix)}/" if prefix else ""
