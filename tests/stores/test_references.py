@@ -30,7 +30,7 @@ OUTSIDE = [
     "{url}/ok/..", "{url}/ok\\..\\secret\\b", "{url}/ok/a\n", "{url}/o\tk/a", "{url}/ok/a\0", "{url}/ok/%00", "{url}/ok/%ff", "{url}/ok/a#b", " {url}/ok/a",
     "../secret/b", "a/../../secret/b", "..%2fsecret/b", "%2e%2e/secret/b", "./../secret/b", "..", ".", "..\\secret\\b", "a?b", "a:b",
     "//localhost:{port}/data/ok/a", "/etc/hostname", "{folder}/secret", "file://{folder}/secret", "file:{folder}/secret", "FILE://{folder}/secret",
-    "file://localhost{folder}/secret", "file://other{folder}/secret", "file:////{folder}/secret", 
+    "file://localhost{folder}/secret", "file://other{folder}/secret", "file:////{folder}/secret",
     "http://localhost:{port}/data/ok/a", "http://user@127.0.0.1:{port}/data/ok/a", "http://127.0.0.1:{port}@localhost:{port}/data/ok/a",
     "http://127.0.0.1:{port}%40localhost:{port}/data/ok/a", "http://127.0.0.1:{port}.evil.example/data/ok/a", "http://127.0.0.1.evil.example/data/ok/a",
     "http://127.0.0.1.:{port}/data/ok/a", "http://2130706433:{port}/data/ok/a", "http://0x7f000001:{port}/data/ok/a", "http://127.1:{port}/data/ok/a",
