@@ -270,8 +270,14 @@ async def test_templates_and_ranges_are_put_in():
     }
 
 
+async def test_the_chunk_of_an_array_without_axes_may_have_an_empty_name():
+    refs = {"a/.zarray": json.dumps(v2_array(shape=[], chunks=[], fill_value=9)), "a/": "base64:Bw=="}
+    assert await (await azarr.open_array(ReferenceStore(refs), "a"))[()] == 7
+    assert [key async for key in ReferenceStore(refs).list("a")] == ["a/.zarray", "a/0"]
+
+
 async def test_listing_asks_for_the_references_once_and_for_nothing_else():
-    keys = ["a-b/c", "a/b/c", "a/b.c", "a0", "a/", "x//y", "../z"]
+    keys = ["a-b/c", "a/b/c", "a/b.c", "a0", "/", "a//b", "x//y", "../z"]
     async with serving({"refs.json": json.dumps({key: ["t"] for key in keys}).encode()}) as server:
         store = ReferenceStore(f"{server.url}/refs.json")
         listed = await asyncio.gather(*[_names(store, prefix) for prefix in ("", "a", "a/b")])

@@ -56,12 +56,14 @@ class Index:
 
     def find(self, key: str) -> Entry | None:
         """What stands under `key`; None if it does not."""
-        return None if (value := self.refs.get(key)) is None and key not in self.refs else self._entry(key, value)
+        if key not in self.refs and key.endswith("/0"):
+            key = key[:-1]  # VirtualiZarr puts the one chunk of an array without axes there
+        return self._entry(key, self.refs[key]) if key in self.refs else None
 
     async def keys(self, prefix: str) -> Sequence[str]:
         """All keys that begin with `prefix`, sorted."""
         if self._sorted is None:
-            self._sorted = sorted(self.refs)
+            self._sorted = sorted({f"{key}0" if key.endswith("/") else key for key in self.refs})
         return self._sorted[bisect_left(self._sorted, prefix) : bisect_left(self._sorted, prefix + chr(0x10FFFF))]
 
     def _entry(self, key: str, value: JSON) -> Entry:

@@ -27,6 +27,8 @@ from azarr.stores.reference_documents import Entry, Part
 KEPT = 256 << 20
 """Bytes of tables that are kept; the longest unused go first."""
 COLUMNS = ("path", "offset", "size", "raw")
+ROW = 24
+"""Bytes of a row: two integers, and where its texts are."""
 INSTALL = "pip install 'azarr[references]'"
 
 
@@ -40,9 +42,9 @@ class Tables:
             raise MetadataError("an object of documents is needed", field="metadata", value=metadata, document=name)
         if type(rows) is not int or rows < 1:
             raise MetadataError("a positive integer is needed", field="record_size", value=rows, document=name)
-        self.rows, consolidated = rows, {key: value for key, value in document.items() if key != "record_size"}
+        self.rows = rows
         self.documents = {key: json.dumps(value).encode() for key, value in metadata.items()}
-        self.documents[".zmetadata"] = json.dumps(consolidated).encode()
+        self.documents[".zmetadata"] = json.dumps({"zarr_consolidated_format": 1, "metadata": metadata}).encode()
         self.counts = {key[: -len("/.zarray")]: _counts(key, value) for key, value in metadata.items() if key.endswith("/.zarray")}
         self._kept: OrderedDict[tuple[str, int], Any] = OrderedDict()
         self._loading: dict[Any, list[asyncio.Future[Any]]] = {}
@@ -114,9 +116,11 @@ class Tables:
         except ImportError as error:
             raise MissingPackage("references as Parquet", "pyarrow", INSTALL) from error
         try:
-            file = parquet.ParquetFile(arrow.BufferReader(data))
+            # What stands in many rows stays one value, so that a small file is not a large table.
+            file = parquet.ParquetFile(arrow.BufferReader(data), read_dictionary=["path", "raw"])
             head = file.metadata
-            self.limits.check("metadata", sum(head.row_group(k).total_byte_size for k in range(head.num_row_groups)), f"the table {key!r}")
+            nbytes = ROW * head.num_rows + sum(head.row_group(k).total_byte_size for k in range(head.num_row_groups))
+            self.limits.check("metadata", nbytes, f"the table {key!r}")
             if head.num_rows > self.rows:
                 raise CorruptData(f"the table has {head.num_rows:,} rows, where record_size is {self.rows:,}")
             return file.read(columns=[name for name in COLUMNS if name in file.schema_arrow.names])
