@@ -34,6 +34,7 @@ NEEDS: dict[str, str] = {
     "stores/test_local.py::test_key_too_long_for_the_system_is_an_error_not_missing": DISK,
     "stores/test_local.py::test_what_dead_writers_left_is_gone_once_a_node_is_opened_to_be_written_to": DISK,
     "stores/test_local.py::test_write_that_fails_half_way_leaves_the_old_object_and_nothing_else": DISK,
+    "stores/test_references.py::test_a_redirect_leads_nowhere_that_is_not_allowed": REDIRECTS,
     "test_at_once.py": "the page cache of Linux",
     "test_cached.py::test_checks_and_hits_are_counted_where_the_reading_is": CONDITIONS,
     "test_cached.py::test_parts_of_a_shard_that_is_replaced_are_all_old_or_all_new": MINUTES,

@@ -119,7 +119,7 @@ class Index:
     def _range(self, field: str, values: JSON) -> Sequence[int]:
         if is_object(values):
             values = [values.get("start", 0), values.get("stop"), values.get("step", 1)]
-            if all(type(number) is int and abs(number) < 1 << 32 for number in values) and values[2]:
+            if all(type(number) is int and abs(number) < 1 << 29 for number in values) and values[2]:
                 return range(*values)
         elif is_list(values) and all(type(number) is int for number in values):
             return values
