@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ import pytest
 from aiohttp import web
 
 import azarr
-from azarr.errors import AzarrError, CorruptData, LimitExceeded, MetadataError, ObjectChanged, StoreError, TransportError
+from azarr.errors import AzarrError, CorruptData, LimitExceeded, MetadataError, MissingPackage, ObjectChanged, StoreError, TransportError
 from azarr.stores import HTTPStore, MemoryStore, ReferenceStore, Value
 from azarr.stores.local import FolderReader
 from azarr.stores.reference_targets import TargetRefused
@@ -393,3 +394,15 @@ async def test_tables_that_are_not_there_are_said_so(tmp_path: Path):
     (tmp_path / "refs.parq").mkdir()
     with pytest.raises(StoreError, match="no references here"):
         await azarr.open(tmp_path / "refs.parq")
+
+
+async def test_tables_need_a_package_that_is_named_when_it_is_missing(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    metadata = {"record_size": 10, "metadata": {".zgroup": {"zarr_format": 2}, "a/.zarray": v2_array(shape=[4], chunks=[2])}}
+    store = ReferenceStore(
+        (MemoryStore({"refs.parq/.zmetadata": json.dumps(metadata).encode(), "refs.parq/a/refs.0.parq": b"PAR1"}), "refs.parq")
+    )
+    assert await (await azarr.open_group(store)).keys() == ["a"]
+    with pytest.raises(MissingPackage, match=r"pip install 'azarr\[references\]'"):
+        await store.get("a/0")
+    assert [await store.get(key) for key in ("a/2", "a/00", "a/0.0", "b/0", "a/x")] == [None] * 5
