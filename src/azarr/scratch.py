@@ -31,8 +31,7 @@ class Scratch:
 
     def take(self, slot: object, size: int) -> Bytes:
         """`size` bytes of undefined content, one-dimensional."""
-        held = self._slots.get(slot)
-        if held is None or held.size < size:
+        if (held := self._slots.get(slot)) is None or held.size < size:
             held = self._slots[slot] = np.empty(size, np.uint8)
         return held if held.size == size else held[:size]
 

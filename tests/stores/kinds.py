@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from azarr.stores import BucketStore, HTTPStore, LocalStore, MemoryStore, ObjectStore, OPFSStore, ZipStore
+from azarr.stores import BucketStore, HTTPStore, LocalStore, MemoryStore, ObjectStore, OPFSStore, ReferenceStore, ZipStore
 from azarr.testing import CountingStore
 from buckets import CREDENTIALS, bucket_of
 from oracles import BROWSER
@@ -50,6 +52,19 @@ async def counting(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
 async def bucket(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
     name, endpoint = await bucket_of({f"below/here/{key}": data for key, data in objects.items()})
     yield BucketStore(f"s3://{name}/below/here", endpoint=endpoint)
+
+
+@asynccontextmanager
+async def references(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
+    """One object after the other in one target, with nothing between them; some of them in the references."""
+    refs: dict[str, Any] = {}
+    target = b""
+    for number, (key, data) in enumerate(objects.items()):
+        inline = "base64:" + b64encode(data).decode()
+        refs[key] = inline if number % 3 == 1 else ["target.bin", len(target), len(data)]
+        target += data
+    store = MemoryStore({"refs.json": json.dumps({"version": 1, "refs": refs}).encode(), "target.bin": target})
+    yield ReferenceStore((store, "refs.json"))
 
 
 @asynccontextmanager
@@ -129,5 +144,5 @@ SERVED: tuple[Kind, ...] = (http,) if BROWSER else (http, bucket)
 CLOUDS: tuple[Kind, ...] = () if BROWSER else (cloud, obstore_memory, obstore_local)
 ZIPPED: tuple[Kind, ...] = (zip_in_memory, zip_on_disk, zip_over_http)
 WRITABLE: tuple[Kind, ...] = (memory, local, zip_being_made, *files_of_browser(), *CLOUDS)
-READABLE: tuple[Kind, ...] = (*WRITABLE, *ZIPPED, *SERVED, counting)
-LISTING: tuple[Kind, ...] = (*WRITABLE, *ZIPPED, *SERVED[1:])
+READABLE: tuple[Kind, ...] = (*WRITABLE, *ZIPPED, *SERVED, counting, references)
+LISTING: tuple[Kind, ...] = (*WRITABLE, *ZIPPED, *SERVED[1:], references)

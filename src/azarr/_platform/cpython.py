@@ -20,9 +20,7 @@ Call = Callable[[], Any]
 @functools.cache
 def cores() -> int:
     """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Mailbox:
@@ -83,8 +81,7 @@ class _Threads:
 
     def submit(self, call: Call) -> _Job:
         loop = asyncio.get_running_loop()
-        mailbox = self.mailboxes.get(loop)
-        if mailbox is None:
+        if (mailbox := self.mailboxes.get(loop)) is None:
             mailbox = self.mailboxes[loop] = _Mailbox(loop)
         job = _Job(call, mailbox)
         with self.lock:

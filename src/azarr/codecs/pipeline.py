@@ -53,8 +53,7 @@ class Pipeline:
         """
         if self._quick:  # one compressor around what memory holds: most chunks in the world
             raw, array = scratch.typed(self, self.chunk.shape, self.chunk.dtype) if out is None else (view(out), out)
-            found = self.wrappers[0].decode(data, raw.size, raw.size, raw, scratch)
-            if found is not raw:
+            if (found := self.wrappers[0].decode(data, raw.size, raw.size, raw, scratch)) is not raw:
                 raw[:] = view(found)
             return array
         if self.encoded_size is not None and len(data) != self.encoded_size:
@@ -75,8 +74,7 @@ class Pipeline:
     def unpack(self, data: Buffer, raw: Bytes, scratch: Scratch) -> None:
         """Decode `data` into `raw`, which has the bytes of a chunk in memory."""
         if self._quick:
-            found = self.wrappers[0].decode(data, raw.size, raw.size, raw, scratch)
-            if found is not raw:
+            if (found := self.wrappers[0].decode(data, raw.size, raw.size, raw, scratch)) is not raw:
                 raw[:] = view(found)
             return
         array = raw.view(self.chunk.dtype).reshape(self.chunk.shape)

@@ -1,6 +1,7 @@
 """What does the work of a package that is not installed, and the lines that install one. Asked only when an import has failed.
 
 In the browser, no package of PyPI has an encoder of Blosc 1, lz4 or crc32c. libblosc2 has the first two; JavaScript is quick at the third.
+Bytes are shuffled, as in NetCDF files, by NumPy.
 """
 
 from __future__ import annotations
@@ -47,14 +48,17 @@ def stand_in(module: str) -> Any:
 
 
 def _make(make: Callable[..., Any]) -> Any:
-    if make is Checksums:
-        return make()
+    return make() if make in (Checksums, Registry) else None if (found := _library()) is None else make(found)
+
+
+def _library() -> CDLL | None:
+    """libblosc2, if it is there."""
     library.cache_clear()  # it may have been installed meanwhile
     if (found := library()) is None:
         return None
     for name, (result, arguments) in SIGNATURES.items():
         getattr(found, name).restype, getattr(found, name).argtypes = result, arguments
-    return make(found)
+    return found
 
 
 def install_line(codec: str, package: str, line: str) -> str:
@@ -112,16 +116,36 @@ class Blosc:
 
 
 class Registry:
-    """What azarr needs of numcodecs.registry: lz4, and nothing else."""
+    """What azarr needs of numcodecs.registry: shuffle, lz4, and nothing else."""
 
-    def __init__(self, found: CDLL) -> None:
-        self._library = found
+    _library: CDLL | None = None
 
     def get_codec(self, configuration: Mapping[str, Any]) -> Any:
-        """The codec that is meant; only lz4 is known."""
-        if (name := configuration["id"]) != "lz4":
+        """The codec that is meant, if it is known and what it needs is installed."""
+        if (name := configuration["id"]) == "shuffle":
+            return Shuffle(int(configuration.get("elementsize", 4)))
+        if self._library is None and name == "lz4":
+            self._library = _library()
+        if self._library is None or name != "lz4":
             raise MissingPackage(f"the codec {name!r}", "numcodecs", install_line(name, "numcodecs", ""))
         return LZ4(self._library, int(configuration.get("acceleration", 1)))
+
+
+class Shuffle:
+    """The codec `shuffle` of numcodecs, and of HDF5: the first bytes of all elements, then the second ones, and so on."""
+
+    def __init__(self, elementsize: int) -> None:
+        if elementsize < 1:
+            raise ValueError(f"elements have at least one byte, not {elementsize}")
+        self._size = elementsize
+
+    def decode(self, data: Any) -> Bytes:
+        """The elements in `data`. Another number of bytes than that of whole elements raises."""
+        return view(data).reshape(self._size, -1).T.reshape(-1)
+
+    def encode(self, data: Any) -> Bytes:
+        """The elements of `data`, shuffled."""
+        return view(data).reshape(-1, self._size).T.reshape(-1)
 
 
 class LZ4:

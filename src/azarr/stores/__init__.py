@@ -27,16 +27,19 @@ if TYPE_CHECKING:
     from azarr.stores.local import LocalStore
     from azarr.stores.objects import ObjectStore
     from azarr.stores.opfs import OPFSStore
+    from azarr.stores.references import ReferenceStore
     from azarr.stores.zip import ZipStore
 
 # fmt: off
 __all__ = [
-    "BlockingStore", "BucketStore", "ByteRange", "Cleaning", "ConditionalStore", "HTTPStore", "Holding", "Listing", "LocalStore",
-    "MemoryStore", "OPFSStore", "ObjectStore", "PinningStore", "Store", "Value", "WritableStore", "ZipStore", "store_from"]
+    "BlockingStore", "BucketStore", "ByteRange", "Cleaning", "ConditionalStore", "HTTPStore", "Holding", "Listing", "LocalStore", "MemoryStore",
+    "OPFSStore", "ObjectStore", "PinningStore", "ReferenceStore", "Store", "Value", "WritableStore", "ZipStore", "store_from"]
 
-LAZY = dict(BucketStore="buckets", HTTPStore="http", LocalStore="local", OPFSStore="opfs", ObjectStore="objects", ZipStore="zip")  # noqa: C408  # shorter
+LAZY = {"BucketStore": "buckets", "HTTPStore": "http", "LocalStore": "local", "OPFSStore": "opfs", "ObjectStore": "objects",
+        "ReferenceStore": "references", "ZipStore": "zip"}
 SCHEMES = {"http": "HTTPStore", "https": "HTTPStore", "s3": "BucketStore", "gs": "BucketStore", "file": "LocalStore", "zip": "ZipStore",
-           **dict.fromkeys(("az", "azure", "abfs", "abfss"), "ObjectStore")}  # EXTENSION_POINT: others
+           "reference": "ReferenceStore", **dict.fromkeys(("az", "azure", "abfs", "abfss"), "ObjectStore")}  # EXTENSION_POINT: others
+SUFFIXES = {".zip": "ZipStore", **dict.fromkeys((".json", ".parq", ".parquet"), "ReferenceStore")}
 # fmt: on
 
 
@@ -47,7 +50,7 @@ def __getattr__(name: str) -> Any:
 
 
 def store_from(source: Any, context: Context | None = None) -> Store:
-    """The store that `source` means: a URL, a path of a folder or zip file, a mapping of keys to bytes, an object of obspec, or a store."""
+    """The store that `source` means: a URL, a path (of a folder, a zip file, references), a mapping of keys to bytes, an object."""
     if isinstance(source, Mapping):
         return MemoryStore(cast("Mapping[str, bytes]", source))
     if isinstance(source, (str, os.PathLike)):
@@ -56,7 +59,8 @@ def store_from(source: Any, context: Context | None = None) -> Store:
         name = SCHEMES.get(scheme) if separator and isinstance(source, str) else "LocalStore"
         if name is None:
             raise ValueError(f"{redact(place)!r}: no store for the scheme {scheme!r}; pass a store object")
-        name = "ZipStore" if place.partition("?")[0].lower().endswith(".zip") and not os.path.isdir(place.removeprefix("file://")) else name
+        kind = SUFFIXES.get(os.path.splitext(place.partition("?")[0])[1].lower(), name)
+        name = name if kind == "ZipStore" and os.path.isdir(place.removeprefix("file://")) else kind
         return __getattr__(name)(place, **({} if name == "LocalStore" else {"context": context}))
     if any(callable(getattr(source, name, None)) for name in ("get", "get_async")):
         return __getattr__("ObjectStore")(source, context=context) if hasattr(source, "get_async") else source

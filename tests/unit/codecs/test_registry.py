@@ -85,6 +85,11 @@ def test_where_a_package_cannot_be_installed_what_stands_in_for_it_is_used(monke
     np.testing.assert_array_equal(found.decode(encoded).view("<i4"), data)
     with pytest.raises(MissingPackage, match="'numcodecs'"):
         load("numcodecs.lzma", "lzma", "never needed")
+    shuffle = load("numcodecs.registry", "shuffle", "never needed").get_codec({"id": "shuffle", "elementsize": 4})
+    assert shuffle.encode(np.array([1, 0x01020304], "<i4")).tolist() == [1, 4, 0, 3, 0, 2, 0, 1]
+    assert shuffle.decode(shuffle.encode(data)).tobytes() == data.tobytes()
+    with pytest.raises(ValueError, match="reshape"):
+        shuffle.decode(b"12345")
 
 
 def test_codecs_and_their_packages_are_imported_at_first_use() -> None:
