@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 # fmt: off
 __all__ = [
-    "BlockingStore", "BucketStore", "ByteRange", "Cleaning", "ConditionalStore", "HTTPStore", "Holding", "Listing", "LocalStore", "MemoryStore",
-    "OPFSStore", "ObjectStore", "PinningStore", "ReferenceStore", "Store", "Value", "WritableStore", "ZipStore", "store_from"]
+    "BlockingStore", "BucketStore", "ByteRange", "Cleaning", "ConditionalStore", "HTTPStore", "Holding", "Listing", "LocalStore",
+    "MemoryStore", "OPFSStore", "ObjectStore", "PinningStore", "ReferenceStore", "Store", "Value", "WritableStore", "ZipStore",
+    "store_from"]
 
 LAZY = {"BucketStore": "buckets", "HTTPStore": "http", "LocalStore": "local", "OPFSStore": "opfs", "ObjectStore": "objects",
         "ReferenceStore": "references", "ZipStore": "zip"}
