@@ -259,7 +259,9 @@ async def encoded_on_the_way(request: web.Request, data: bytes) -> web.StreamRes
 class Relayed(asyncio.Protocol):
     """A connection of which is told on a web socket: see `tests/relay.py`, which is at its other end."""
 
-    transport: asyncio.Transport
+    transport: asyncio.Transport | None = None
+    over = False
+    """Whether nobody is at the other end any more: it was accepted too late."""
 
     def __init__(self, number: int, tell: Callable[[Any], None]) -> None:
         self.number, self.tell = number, tell
@@ -267,6 +269,8 @@ class Relayed(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        if self.over:
+            transport.abort()
         self.tell([self.number, "open"])
 
     def data_received(self, data: bytes) -> None:
@@ -277,6 +281,7 @@ class Relayed(asyncio.Protocol):
 
     def end(self, how: str) -> None:
         """Closed when all is sent, aborted at once, or reset."""
+        assert self.transport is not None
         if how == "reset":
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         (self.transport.close if how == "close" else self.transport.abort)()
@@ -284,13 +289,14 @@ class Relayed(asyncio.Protocol):
 
 async def relayed(request: web.Request) -> web.WebSocketResponse:
     """A listening socket for who asks, for as long as its web socket is open."""
-    channel, told, connections = web.WebSocketResponse(max_msg_size=0), asyncio.Queue[Any](), dict[int, Relayed]()
+    channel, told, connections, over = web.WebSocketResponse(max_msg_size=0), asyncio.Queue[Any](), dict[int, Relayed](), False
     await channel.prepare(request)
 
     def connected() -> Relayed:
         number = len(connections)
-        connections[number] = Relayed(number, told.put_nowait)
-        return connections[number]
+        connections[number] = connection = Relayed(number, told.put_nowait)
+        connection.over = over
+        return connection
 
     async def tell() -> None:
         while True:
@@ -306,7 +312,9 @@ async def relayed(request: web.Request) -> web.WebSocketResponse:
     try:
         async for message in channel:
             if message.type == WSMsgType.BINARY:
-                connections[int.from_bytes(message.data[:4], "little")].transport.write(message.data[4:])
+                transport = connections[int.from_bytes(message.data[:4], "little")].transport
+                assert transport is not None
+                transport.write(message.data[4:])
                 continue
             number, what = message.json()
             if number >= 0:
@@ -316,8 +324,10 @@ async def relayed(request: web.Request) -> web.WebSocketResponse:
     finally:
         telling.cancel()
         server.close()
+        over = True
         for connection in connections.values():
-            if not connection.transport.is_closing():  # those that are still send what was written
+            connection.over = True
+            if connection.transport is not None and not connection.transport.is_closing():  # those that are still send what was written
                 connection.transport.abort()
     return channel
 

@@ -302,7 +302,7 @@ def array_in_one_file(chunks: int, gap: int) -> tuple[dict[str, Any], bytes]:
     return refs, b"header." + b"".join(bytes([k % 251]) * 1000 + b"\xff" * gap for k in range(chunks))
 
 
-@pytest.mark.parametrize(("gap", "most"), [(0, FEW), (30, FEW), (32, 300)])
+@pytest.mark.parametrize(("gap", "most"), [(0, FEW), (30, FEW), (32, 300)], ids=["touching", "near", "far"])
 async def test_chunks_that_lie_side_by_side_are_one_request(gap: int, most: int):
     refs, target = array_in_one_file(300, gap)
     counting = CountingStore(MemoryStore({"t.bin": target}))
