@@ -133,7 +133,8 @@ async def test_an_object_that_comes_to_hold_nothing_loses_no_update(server: str,
 async def test_rows_appended_by_four_processes_are_each_there_once(server: str, options: dict[str, Any]):
     place = bucket_in(server, f"rows-{len(options)}")
     store = ObjectStore(place[0], **place[1])
+    times = EACH // 5 if "shards" in options else EACH
     await azarr.create_array(store, shape=(0, 2), dtype="i4", fill_value=-1, **options)
-    assert await ended(APPEND, place, *((number, EACH) for number in range(WRITERS))) == [0] * WRITERS
+    assert await ended(APPEND, place, *((number, times) for number in range(WRITERS))) == [0] * WRITERS
     rows = await (await azarr.open_array(store))[...]
-    assert sorted(map(tuple, rows.tolist())) == [(number, each) for number in range(WRITERS) for each in range(EACH)]
+    assert sorted(map(tuple, rows.tolist())) == [(number, each) for number in range(WRITERS) for each in range(times)]

@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, cast
 
-from azarr.document import JSON, MAX_INTEGER, is_list, is_object
+from azarr.document import JSON, MAX_INTEGER, Document, is_list, is_object
 from azarr.errors import MetadataError
 
 GENERATED = 1_000_000
@@ -101,14 +101,16 @@ class Index:
 
     def _generated(self, gen: JSON) -> dict[str, JSON]:
         """The entries of ranges."""
-        made: dict[str, JSON] = {}
+        made, count, rules = dict[str, JSON](), 0, list[tuple[str, Document, Any, Any]]()
         for position, rule in enumerate(gen if is_list(gen) else [gen]):
             field = f"gen[{position}]"
             if not is_object(rule) or not is_object(dimensions := rule.get("dimensions")) or not dimensions:
                 raise self._error(field, "key, url and dimensions are needed", rule)
             ranges = [self._range(f"{field}.dimensions.{name}", values) for name, values in dimensions.items()]
-            if (count := len(made) + math.prod(map(len, ranges))) > GENERATED:  # before any is made
+            if (count := count + math.prod(map(len, ranges))) > GENERATED:  # before any is made
                 raise self._error(field, f"at most {GENERATED:,} keys are made", count)
+            rules.append((field, rule, dimensions, ranges))
+        for field, rule, dimensions, ranges in rules:
             for combined in itertools.product(*ranges):
                 names = {**(self.templates or {}), **dict(zip(dimensions, combined, strict=True))}
                 key, url = (self._text(field, rule.get(name), names) for name in ("key", "url"))
