@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import warnings
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from azarr.stores import BucketStore, HTTPStore, LocalStore, MemoryStore, OPFSStore
+import azarr
+from azarr.errors import UnversionedWarning
+from azarr.stores import BucketStore, FsspecStore, HTTPStore, LocalStore, MemoryStore, OPFSStore
 from azarr.testing import CountingStore
 from buckets import bucket_of
 from oracles import BROWSER
@@ -60,12 +63,48 @@ async def opfs(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
         await store.delete(key)
 
 
+@asynccontextmanager
+async def fsspec_memory(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
+    with unversioned():
+        store = FsspecStore(f"memory://{folder.name}/below")
+        for key, data in objects.items():
+            await store.set(key, data)
+        yield store
+        for key in [key async for key in store.list("")]:
+            await store.delete(key)
+
+
+@asynccontextmanager
+async def fsspec_local(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
+    async with local(objects, folder) as store:
+        with unversioned():
+            yield FsspecStore(f"file://{store.root}")
+
+
+@asynccontextmanager
+async def fsspec_http(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
+    async with serving(dict(objects)) as server, azarr.Context() as context:
+        with unversioned():
+            yield FsspecStore(server.url, context=context)
+
+
+@contextmanager
+def unversioned() -> Generator[None]:
+    """For stores that warn that they tell no versions."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnversionedWarning)
+        yield
+
+
 def files_of_browser() -> tuple[Kind, ...]:
     """The store of browsers, where this is one: Node runs the same Python, and has no such files."""
     return (opfs,) if BROWSER and hasattr(getattr(import_module("js"), "navigator", None), "storage") else ()
 
 
 SERVED: tuple[Kind, ...] = (http,) if BROWSER else (http, bucket)
-WRITABLE: tuple[Kind, ...] = (memory, local, *files_of_browser())
-READABLE: tuple[Kind, ...] = (*WRITABLE, *SERVED, counting)
+OF_FSSPEC: tuple[Kind, ...] = () if BROWSER else (fsspec_memory, fsspec_local)
+WRITABLE: tuple[Kind, ...] = (memory, local, *files_of_browser(), *OF_FSSPEC)
+ATOMIC: tuple[Kind, ...] = tuple(kind for kind in WRITABLE if kind is not fsspec_local)
+"""Those whose objects are replaced in one go."""
+READABLE: tuple[Kind, ...] = (*WRITABLE, *SERVED, *(() if BROWSER else (fsspec_http,)), counting)
 LISTING: tuple[Kind, ...] = (*WRITABLE, *SERVED[1:])

@@ -6,7 +6,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from azarr.context import Context
-from azarr.errors import redact
 from azarr.stores.base import (
     BlockingStore,
     ByteRange,
@@ -23,20 +22,21 @@ from azarr.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from azarr.stores.buckets import BucketStore
+    from azarr.stores.fsspec import FsspecStore
     from azarr.stores.http import HTTPStore
     from azarr.stores.local import LocalStore
     from azarr.stores.opfs import OPFSStore
 
 # fmt: off
 __all__ = [
-    "BlockingStore", "BucketStore", "ByteRange", "Cleaning", "ConditionalStore", "HTTPStore", "Holding", "Listing", "LocalStore",
-    "MemoryStore", "OPFSStore", "PinningStore", "Store", "Value", "WritableStore", "store_from",
+    "BlockingStore", "BucketStore", "ByteRange", "Cleaning", "ConditionalStore", "FsspecStore", "HTTPStore", "Holding", "Listing",
+    "LocalStore", "MemoryStore", "OPFSStore", "PinningStore", "Store", "Value", "WritableStore", "store_from",
 ]
 # fmt: on
 
-LAZY = {"BucketStore": "buckets", "HTTPStore": "http", "LocalStore": "local", "OPFSStore": "opfs"}
+LAZY = {"BucketStore": "buckets", "FsspecStore": "fsspec", "HTTPStore": "http", "LocalStore": "local", "OPFSStore": "opfs"}
 SCHEMES = {"http": "HTTPStore", "https": "HTTPStore", "s3": "BucketStore", "gs": "BucketStore", "file": "LocalStore"}
-"""EXTENSION_POINT: other schemes of URLs."""
+"""EXTENSION_POINT: other schemes of URLs. Those that are not here are for fsspec, where it is installed."""
 
 
 def __getattr__(name: str) -> Any:
@@ -46,16 +46,13 @@ def __getattr__(name: str) -> Any:
 
 
 def store_from(source: Any, context: Context | None = None) -> Store:
-    """The store that `source` means: a URL, a path of a folder, a mapping of keys to bytes, or a store."""
-    if isinstance(source, Mapping):
+    """The store that `source` means: a URL, a path of a folder, a mapping of keys to bytes, or a store; of fsspec and zarr-python, too."""
+    if not hasattr(source, "fs") and isinstance(source, Mapping):
         return MemoryStore(cast("Mapping[str, bytes]", source))
     if isinstance(source, (str, os.PathLike)):
         place = os.fspath(cast("str | os.PathLike[str]", source))
         scheme, separator, _ = place.partition("://")
         name = SCHEMES.get(scheme) if separator and isinstance(source, str) else "LocalStore"
-        if name is None:
-            raise ValueError(f"{redact(place)!r}: no store for the scheme {scheme!r}; pass a store object")
-        return __getattr__(name)(place, **({} if name == "LocalStore" else {"context": context}))
-    if callable(getattr(source, "get", None)):
-        return source
-    raise TypeError(f"a store is a URL, a path, a mapping, or an object with an async get, not {type(source).__name__}")
+        if name is not None:
+            return __getattr__(name)(place, **({} if name == "LocalStore" else {"context": context}))
+    return import_module("azarr.integrations.sources").store_of(source, context)

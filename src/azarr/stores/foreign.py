@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from azarr.errors import StoreError, TimedOut, TransportError, TruncatedBody
 from azarr.stores.http import TRANSIENT
@@ -45,7 +45,8 @@ def translated(error: Exception) -> StoreError:
     if isinstance(error, StoreError):
         return error
     status, kinds = status_of(error), {kind for each in _chain(error) for kind in _kinds(each)}
-    facts: dict[str, Any] = {"status": status, "transient": bool(kinds & (BROKEN | WAITED | CUT)) if status is None else status in TRANSIENT}
+    transient = bool(kinds & (BROKEN | WAITED | CUT)) if status is None else status in TRANSIENT
+    facts: dict[str, Any] = {"status": status, "transient": transient}
     kind = TimedOut if kinds & WAITED else TruncatedBody if kinds & CUT else TransportError
     return kind(f"{type(error).__name__}: {error}", **facts)
 
@@ -63,17 +64,20 @@ def _kinds(error: BaseException) -> set[str]:
 
 
 def _status(error: Any) -> int | None:
-    """As aiohttp, gcsfs and Azure, requests, and botocore tell it."""
-    answer = getattr(error, "response", None)
-    told = answer.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(answer, dict) else getattr(answer, "status_code", None)  # pyright: ignore
-    for found in (told, *(getattr(error, name, None) for name in ("status", "status_code", "code"))):
+    """As botocore tells it; as requests does; as aiohttp, Azure and Google do."""
+    facts = cast("dict[str, Any]", vars(error))
+    of_botocore, answer = _answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode"), getattr(error, "response", None)
+    for found in (of_botocore, getattr(answer, "status_code", None), *(facts.get(name) for name in ("status", "status_code", "code"))):
         if isinstance(found, int) and 100 <= found < 600:
             return found
     return None
 
 
 def _code(error: Any) -> str | None:
+    return _answer(error).get("Error", {}).get("Code") or getattr(error, "error_code", None)
+
+
+def _answer(error: Any) -> dict[str, Any]:
+    """What botocore keeps of an answer."""
     answer = getattr(error, "response", None)
-    if isinstance(answer, dict):
-        return answer.get("Error", {}).get("Code")  # pyright: ignore
-    return getattr(error, "error_code", None)
+    return cast("dict[str, Any]", answer) if isinstance(answer, dict) else {}

@@ -1,4 +1,4 @@
-"""Filesystems of fsspec. A read is believed as far as it can be checked: by its length, and by the size of the object where that leaves doubts.
+"""Filesystems of fsspec. What a read gives is checked: by its length, and by the size of the object where that leaves doubts.
 
 Asynchronous filesystems made here are made on the event loop that uses them, one for each, and closed with it or with the context; others
 are called in worker threads, or on the loop of fsspec that they belong to.
@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from azarr._platform import offload
 from azarr.context import DEFAULT_CONTEXT, Context
-from azarr.errors import InvalidKey, MissingPackage, RangeNotHonoured, StoreError, TransportError, TruncatedBody, UnversionedWarning, redact
+from azarr.errors import InvalidKey, MissingPackage, RangeNotHonoured, TruncatedBody, UnversionedWarning, redact
 from azarr.scratch import Buffer, view
 from azarr.stores.base import ByteRange, Value, check_key
 from azarr.stores.foreign import is_missing, status_of, translated
@@ -36,9 +36,9 @@ NO_SUFFIX_STATUS = (400, 405, 416, 501)
 class FsspecStore:
     """Objects below a URL that fsspec knows (`memory://`, `s3://`, `ftp://`, ...), or below `path` of a filesystem of fsspec.
 
-    `storage_options` are those of the filesystem of a URL. `context`: its end closes what was opened. fsspec tells no versions: an object that is
-    replaced while it is read range by range is not noticed. A write is as atomic as the filesystem makes it: files on a disk are not, and
-    `LocalStore` is for local disks. Errors: `MissingPackage`; `ValueError` for a URL that fsspec does not know.
+    `storage_options` are those of the filesystem of a URL. `context`: its end closes what was opened. fsspec tells no versions: an object
+    that is replaced while it is read range by range is not noticed. A write is as atomic as the filesystem makes it; files on a disk are
+    not replaced in one go, so `LocalStore` is for local disks. Errors: `MissingPackage`; `ValueError` for a URL that fsspec does not know.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class FsspecStore:
     ) -> None:
         self.storage_options, self.context = dict(storage_options or {}), context or DEFAULT_CONTEXT
         self._source, self._path = fs_or_url, path
+        self._class: Any = type(fs_or_url)
         self._shared: Any = None
         """The filesystem; None if each loop has its own."""
         if isinstance(fs_or_url, str):
@@ -54,10 +55,10 @@ class FsspecStore:
         elif storage_options:
             raise TypeError("storage_options are for a URL; this filesystem has its own")
         else:
-            self._shared, self._class = fs_or_url, type(fs_or_url)
+            self._shared = fs_or_url
             self._root = str(fs_or_url._strip_protocol(path))
-        protocol: str | tuple[str, ...] = self._class.protocol
-        names = (protocol,) if isinstance(protocol, str) else tuple(protocol)
+        protocol: Any = self._class.protocol
+        names: list[str] = [protocol] if isinstance(protocol, str) else list(protocol)
         self._quoted = "http" in names
         self._root, self._query = self._root.partition("?")[::2] if self._quoted else (self._root, "")
         self._root = self._root.rstrip("/")
@@ -75,7 +76,7 @@ class FsspecStore:
         outer = url.partition("://")[0]
         if used := [name for name in outer.split("::") if name in CACHES]:
             rest = url.split("::", outer.split("::").index(used[0]) + 1)[-1]
-            raise ValueError(f"{used[0]!r} of fsspec never looks whether its files are still true; use azarr.Cached({redact(rest)!r}, disk=...)")
+            raise ValueError(f"{used[0]!r} of fsspec keeps what may have changed; azarr's way is azarr.Cached({redact(rest)!r}, disk=...)")
         scheme = outer.partition("::")[0]
         try:
             self._class = fsspec.get_filesystem_class(scheme)
@@ -184,8 +185,9 @@ class FsspecStore:
             raise translated(error) from None
 
     async def delete(self, key: str) -> None:
+        path = self._at(key)
         try:
-            await self._call("rm_file", self._at(key))
+            await self._call("rm_file", path)
         except Exception as error:
             if not is_missing(error):
                 raise translated(error) from None
@@ -226,7 +228,7 @@ class FsspecStore:
             raise translated(error) from None
         finally:
             fs.invalidate_cache()  # reads would take sizes from it
-        entries = cast("list[dict[str, Any]]", list(found.values()) if isinstance(found, dict) else found)
+        entries: Any = cast("dict[str, Any]", found).values() if isinstance(found, dict) else found
         start = str(self._class._strip_protocol(path.partition("?")[0] if self._quoted else path)).strip("/")
         names: set[str] = set()
         for entry in entries:
@@ -250,7 +252,7 @@ class FsspecStore:
         call = getattr(fs, f"_{method}")(*arguments, **options)
         if fs.asynchronous:
             return await call
-        # The user's filesystem has its sessions on fsspec's loop. It is used there as it is: one made anew would lack what was done to it since.
+        # The user's filesystem has its sessions on fsspec's loop. One made anew for this loop would lack what was done to it since.
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call, fs.loop))
 
     async def _filesystem(self) -> Any:
