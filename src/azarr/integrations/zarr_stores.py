@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Generator, Iterable
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from typing import Any, cast
@@ -12,7 +13,7 @@ from azarr._engine.chunk_cache import forget
 from azarr._engine.requests import Requests
 from azarr._platform import together
 from azarr.context import DEFAULT_CONTEXT, Context
-from azarr.errors import MissingPackage, UnversionedWarning
+from azarr.errors import MissingPackage, StoreError, UnversionedWarning
 from azarr.scratch import Buffer, view
 from azarr.stores import store_from
 from azarr.stores.base import BlockingWritable, ByteRange, ConditionalStore, Listing, Store, Value, WritableStore, check_key
@@ -118,16 +119,18 @@ class AzarrStore(ZarrStore):
 
     async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
         folder = prefix.rpartition("/")[0]
-        async for key in self._listing.list(folder):
-            if key.startswith(prefix):
-                yield key
+        with _nothing_there():
+            async for key in self._listing.list(folder):
+                if key.startswith(prefix):
+                    yield key
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         seen = set[str]()
-        async for found in self._listing.list_dir(prefix.strip("/")):
-            if (name := found.removesuffix("/")) not in seen:
-                seen.add(name)
-                yield name
+        with _nothing_there():
+            async for found in self._listing.list_dir(prefix.strip("/")):
+                if (name := found.removesuffix("/")) not in seen:
+                    seen.add(name)
+                    yield name
 
     @property
     def _listing(self) -> Listing:
@@ -140,7 +143,9 @@ class AzarrStore(ZarrStore):
         self._check_writable()
 
     async def _get(self, key: str, byte_range: ByteRange | None = None) -> Value | None:
-        return await Requests(self.store, self.context).get(check_key(key), byte_range)
+        with _nothing_there():
+            return await Requests(self.store, self.context).get(check_key(key), byte_range)
+        return None
 
     async def _change(self, key: str, send: Any, *, once: bool = False) -> None:
         """A write; sent again where that may help, unless it may be sent `once` only. Who reads from here on is told what is there."""
@@ -224,6 +229,16 @@ class ZarrPythonStore:
             return await answer
         except Exception as error:
             raise translated(error) from None
+
+
+@contextmanager
+def _nothing_there() -> Generator[None]:
+    """zarr-python asks for keys where folders are, and below objects: there is no object, and that is no error for it."""
+    try:
+        yield
+    except StoreError as error:
+        if not isinstance(error.__cause__, (IsADirectoryError, NotADirectoryError)):
+            raise
 
 
 def _range(asked: Any) -> ByteRange | None:
