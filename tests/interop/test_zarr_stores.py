@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-import sys
-import warnings
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ import xarray
 import zarr
 import zarr.storage
 from aiohttp import web
+from contracts import contract, unversioned
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from zarr.core.buffer import cpu, default_buffer_prototype
@@ -140,22 +138,8 @@ async def test_shards_and_retries_are_azarrs_own_for_zarr_python() -> None:
 @asynccontextmanager
 async def theirs(objects: dict[str, bytes], folder: Path) -> AsyncGenerator[Any]:
     store = zarr.storage.MemoryStore({key: cpu.Buffer.from_bytes(data) for key, data in objects.items()})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnversionedWarning)
+    with unversioned():
         yield azarr.stores.store_from(store)
-
-
-def contract() -> Iterator[Any]:
-    """Each test of the contract, with each of its parameters but the store."""
-    sys.path.append(str(Path(__file__).parent.parent / "stores"))
-    for name, test in vars(import_module("test_contract")).items():
-        if name.startswith("test_"):
-            others = [mark.args for mark in test.pytestmark if mark.args[0] != "kind"]
-            for names, values in others or [("", [()])]:
-                given = [names] if isinstance(names, str) else names
-                for number, value in enumerate(values):
-                    held = dict(zip(given, [value] if isinstance(names, str) else value, strict=True)) if others else {}
-                    yield pytest.param(test, held, id=f"{name}-{number}")
 
 
 @pytest.mark.parametrize(("test", "given"), list(contract()))
