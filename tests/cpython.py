@@ -25,6 +25,7 @@ NEEDS: dict[str, str] = {
     "stores/test_buckets.py::test_it_is_what_http_is_otherwise": SERVER,
     "stores/test_buckets.py::test_more_keys_than_fit_on_a_page_are_listed_from_a_real_server": SERVER,
     "stores/test_contract.py::*bucket]": SERVER,
+    "stores/test_fsspec.py": PACKAGES,
     "stores/test_http.py::test_content_encoding_is_refused": ENCODED,
     "stores/test_http.py::test_body_shorter_than_announced_is_refused_wherever_it_is_cut": MINUTES,
     "stores/test_http.py::test_answer_that_is_not_http_is_a_transport_error[*no length]": LENGTHS,

@@ -83,7 +83,7 @@ class FsspecStore:
         except ValueError as error:
             raise ValueError(f"{redact(url)!r}: no store for the scheme {scheme!r}; pass a store object") from error
         except ImportError as error:
-            raise MissingPackage(f"URLs of {scheme}", error.name or scheme, str(error)) from error
+            raise MissingPackage(f"the scheme {scheme!r}", getattr(error.__cause__, "name", None) or scheme, str(error)) from error
         if "::" in outer or self._class.async_impl is not True:
             self._shared, root = fsspec.core.url_to_fs(url, **self.storage_options)
             return str(root)
