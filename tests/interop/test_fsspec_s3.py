@@ -22,7 +22,13 @@ pytestmark = pytest.mark.interop
 
 
 def options(**others: Any) -> dict[str, Any]:
-    return {"key": "testing", "secret": "canary-of-a-secret", "endpoint_url": server(), "client_kwargs": {"region_name": "us-east-1"}, **others}
+    return {
+        "key": "testing",
+        "secret": "canary-of-a-secret",
+        "endpoint_url": server(),
+        "client_kwargs": {"region_name": "us-east-1"},
+        **others,
+    }
 
 
 @asynccontextmanager

@@ -20,12 +20,12 @@ def store_of(source: Any, context: Context | None) -> Store:
             scheme = source.partition("://")[0]
             raise ValueError(f"{redact(source)!r}: no store for the scheme {scheme!r}; pass a store object, or {more}")
         return _fsspec(source, context=context)
+    if (zarr := sys.modules.get("zarr.abc.store")) is not None and isinstance(source, zarr.Store):
+        return import_module("azarr.integrations.zarr_stores").store_of(source)
     if hasattr(source, "fs") and hasattr(source, "root"):
         return _fsspec(source.fs, source.root, context=context)
     if hasattr(source, "_strip_protocol"):
         raise TypeError("a filesystem of fsspec names no place in it; open azarr.stores.FsspecStore(fs, path)")
-    if (zarr := sys.modules.get("zarr.abc.store")) is not None and isinstance(source, zarr.Store):
-        return import_module("azarr.integrations.zarr_stores").store_of(source)
     if callable(getattr(source, "get", None)):
         return source
     raise TypeError(f"a store is a URL, a path, a mapping, or an object with an async get, not {type(source).__name__}")

@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from azarr._platform import offload
 from azarr.context import DEFAULT_CONTEXT, Context
@@ -38,7 +38,8 @@ class FsspecStore:
 
     `storage_options` are those of the filesystem of a URL. `context`: its end closes what was opened. fsspec tells no versions: an object
     that is replaced while it is read range by range is not noticed. A write is as atomic as the filesystem makes it; files on a disk are
-    not replaced in one go, so `LocalStore` is for local disks. Errors: `MissingPackage`; `ValueError` for a URL that fsspec does not know.
+    not replaced in one go, so `LocalStore` is for local disks. It is pickled with its options, secrets included. Errors: `MissingPackage`;
+    `ValueError` for a URL that fsspec does not know.
     """
 
     def __init__(
@@ -47,8 +48,9 @@ class FsspecStore:
         self.storage_options, self.context = dict(storage_options or {}), context or DEFAULT_CONTEXT
         self._source, self._path = fs_or_url, path
         self._class: Any = type(fs_or_url)
+        self._of_loop = False
         self._shared: Any = None
-        """The filesystem; None if each loop has its own."""
+        """The filesystem; None if each loop has its own, or if it is not made yet."""
         if isinstance(fs_or_url, str):
             root = self._of_url(fs_or_url)
             self._root = f"{root.rstrip('/')}/{path}" if path else root
@@ -68,7 +70,7 @@ class FsspecStore:
         self._made: dict[asyncio.AbstractEventLoop, tuple[Any, AsyncGenerator[None]]] = {}
 
     def _of_url(self, url: str) -> str:
-        """Find the class of the filesystem, and itself unless it belongs to a loop. The path of the URL in it."""
+        """Find the class of the filesystem, which is made when it is first asked for something. The path of the URL in it."""
         try:
             fsspec: Any = import_module("fsspec")
         except ImportError as error:
@@ -84,11 +86,9 @@ class FsspecStore:
             raise ValueError(f"{redact(url)!r}: no store for the scheme {scheme!r}; pass a store object") from error
         except ImportError as error:
             raise MissingPackage(f"the scheme {scheme!r}", getattr(error.__cause__, "name", None) or scheme, str(error)) from error
-        if "::" in outer or self._class.async_impl is not True:
-            self._shared, root = fsspec.core.url_to_fs(url, **self.storage_options)
-            return str(root)
-        self._options = {**self._class._get_kwargs_from_urls(url), **self.storage_options}
-        return str(self._class._strip_protocol(url))
+        self._of_loop = "::" not in outer and self._class.async_impl is True
+        first = url.partition("::")[0]
+        return str(self._class._strip_protocol(first)) if "://" in first else ""
 
     def __repr__(self) -> str:
         return self._shown
@@ -99,9 +99,9 @@ class FsspecStore:
     @property
     def identity(self) -> str:
         """The same text for stores of the same objects; it tells no secrets."""
-        fs = self._shared
-        options: Any = (fs.storage_args, sorted(fs.storage_options.items())) if fs is not None else sorted(self._options.items())
-        return hashlib.sha256(repr((self._class.__name__, self._root, self._query, options)).encode()).hexdigest()
+        source, options = self._source, self.storage_options
+        told: Any = source if isinstance(source, str) else (source.storage_args, sorted(source.storage_options.items()))
+        return hashlib.sha256(repr((self._class.__name__, self._root, self._query, told, sorted(options.items()))).encode()).hexdigest()
 
     async def get(self, key: str, byte_range: ByteRange | None = None) -> Value | None:
         path = self._at(key)
@@ -218,25 +218,25 @@ class FsspecStore:
     async def _names(self, method: str, prefix: str) -> list[str]:
         """Names below `prefix`; those of folders end in "/". What cannot be a key is left out, as nobody could read it."""
         path = self._at(prefix) if prefix else self._root + (f"?{self._query}" if self._query else "")
-        fs = await self._filesystem()
         try:
+            fs = await self._filesystem()
             fs.invalidate_cache()
             found = await self._call(method, path, detail=True)
+            fs.invalidate_cache()  # reads would take sizes from it
         except Exception as error:
             if is_missing(error):
                 return []
             raise translated(error) from None
-        finally:
-            fs.invalidate_cache()  # reads would take sizes from it
         entries: Any = cast("dict[str, Any]", found).values() if isinstance(found, dict) else found
         start = str(self._class._strip_protocol(path.partition("?")[0] if self._quoted else path)).strip("/")
         names: set[str] = set()
         for entry in entries:
             name = str(entry["name"]).strip("/")
             if (below := name.removeprefix(f"{start}/" if start else "")) != name or not start:
-                folder = entry.get("type") == "directory"
+                if self._quoted:  # a link of a page
+                    below = unquote(below.partition("?")[0])
                 with suppress(InvalidKey):
-                    names.add(check_key(below) + "/" * folder)
+                    names.add(check_key(below) + "/" * (entry.get("type") == "directory"))
         return sorted(names)
 
     def _at(self, key: str) -> str:
@@ -258,12 +258,19 @@ class FsspecStore:
     async def _filesystem(self) -> Any:
         if self._shared is not None:
             return self._shared
+        if not self._of_loop:  # some connect, or open a file, as soon as they are made; that it is not there is no missing object
+            try:
+                self._shared, _ = await offload(partial(import_module("fsspec").core.url_to_fs, self._source, **self.storage_options))
+            except Exception as error:
+                raise translated(error) from None
+            return self._shared
         loop = asyncio.get_running_loop()
         if (made := self._made.get(loop)) is not None:
             return made[0]
         for closed in [other for other in self._made if other.is_closed()]:
             del self._made[closed]
-        fs = self._class(**self._options, asynchronous=True, skip_instance_cache=True)
+        options = {**self._class._get_kwargs_from_urls(self._source), **self.storage_options}
+        fs = self._class(**options, asynchronous=True, skip_instance_cache=True)
         keeper = _keep(fs, self._made, loop)
         self._made[loop] = fs, keeper
         _closed_with(self.context).add(self)
