@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 import zipfile
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from azarr.stores import BucketStore, HTTPStore, LocalStore, MemoryStore, ObjectStore, OPFSStore, ReferenceStore, ZipStore
+import azarr
+from azarr.errors import UnversionedWarning
+from azarr.stores import (
+    BucketStore,
+    FsspecStore,
+    HTTPStore,
+    LocalStore,
+    MemoryStore,
+    ObjectStore,
+    OPFSStore,
+    ReferenceStore,
+    ZipStore,
+)
 from azarr.testing import CountingStore
 from buckets import CREDENTIALS, bucket_of
 from oracles import BROWSER
@@ -135,6 +148,39 @@ async def obstore_local(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
     yield store
 
 
+@asynccontextmanager
+async def fsspec_memory(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
+    with unversioned():
+        store = FsspecStore(f"memory://{folder.name}/below")
+        for key, data in objects.items():
+            await store.set(key, data)
+        yield store
+        for key in [key async for key in store.list("")]:
+            await store.delete(key)
+
+
+@asynccontextmanager
+async def fsspec_local(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
+    async with local(objects, folder) as store:
+        with unversioned():
+            yield FsspecStore(f"file://{store.root}")
+
+
+@asynccontextmanager
+async def fsspec_http(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
+    async with serving(dict(objects)) as server, azarr.Context() as context:
+        with unversioned():
+            yield FsspecStore(server.url, context=context)
+
+
+@contextmanager
+def unversioned() -> Generator[None]:
+    """For stores that warn that they tell no versions."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnversionedWarning)
+        yield
+
+
 def files_of_browser() -> tuple[Kind, ...]:
     """The store of browsers, where this is one: Node runs the same Python, and has no such files."""
     return (opfs,) if BROWSER and hasattr(getattr(import_module("js"), "navigator", None), "storage") else ()
@@ -142,7 +188,10 @@ def files_of_browser() -> tuple[Kind, ...]:
 
 SERVED: tuple[Kind, ...] = (http,) if BROWSER else (http, bucket)
 CLOUDS: tuple[Kind, ...] = () if BROWSER else (cloud, obstore_memory, obstore_local)
+OF_FSSPEC: tuple[Kind, ...] = () if BROWSER else (fsspec_memory, fsspec_local)
 ZIPPED: tuple[Kind, ...] = (zip_in_memory, zip_on_disk, zip_over_http)
-WRITABLE: tuple[Kind, ...] = (memory, local, zip_being_made, *files_of_browser(), *CLOUDS)
-READABLE: tuple[Kind, ...] = (*WRITABLE, *ZIPPED, *SERVED, counting, references)
+WRITABLE: tuple[Kind, ...] = (memory, local, zip_being_made, *files_of_browser(), *CLOUDS, *OF_FSSPEC)
+ATOMIC: tuple[Kind, ...] = tuple(kind for kind in WRITABLE if kind is not fsspec_local)
+"""Those whose objects are replaced in one go."""
+READABLE: tuple[Kind, ...] = (*WRITABLE, *ZIPPED, *SERVED, *(() if BROWSER else (fsspec_http,)), counting, references)
 LISTING: tuple[Kind, ...] = (*WRITABLE, *ZIPPED, *SERVED[1:], references)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kinds import LISTING, READABLE, WRITABLE, Kind
+from kinds import ATOMIC, LISTING, READABLE, WRITABLE, Kind
 
 import azarr
 from azarr.errors import InvalidKey, NodeNotFound
@@ -220,7 +220,7 @@ async def test_listing_gives_names_right_below_and_all_keys_below(kind: Kind, tm
         assert [key async for key in store.list("nowhere")] == [name async for name in store.list_dir("nowhere")] == []
 
 
-@writable
+@pytest.mark.parametrize("kind", ATOMIC, ids=lambda kind: kind.__name__)
 async def test_readers_beside_a_writer_see_the_old_object_or_the_new_one(kind: Kind, tmp_path: Path):
     async with kind({"key": b"\0" * 100_000}, tmp_path) as store:
 

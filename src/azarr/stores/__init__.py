@@ -6,7 +6,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from azarr.context import Context
-from azarr.errors import redact
 from azarr.stores.base import (
     BlockingStore,
     ByteRange,
@@ -23,6 +22,7 @@ from azarr.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from azarr.stores.buckets import BucketStore
+    from azarr.stores.fsspec import FsspecStore
     from azarr.stores.http import HTTPStore
     from azarr.stores.local import LocalStore
     from azarr.stores.objects import ObjectStore
@@ -32,14 +32,16 @@ if TYPE_CHECKING:
 
 # fmt: off
 __all__ = [
-    "BlockingStore", "BucketStore", "ByteRange", "Cleaning", "ConditionalStore", "HTTPStore", "Holding", "Listing", "LocalStore",
-    "MemoryStore", "OPFSStore", "ObjectStore", "PinningStore", "ReferenceStore", "Store", "Value", "WritableStore", "ZipStore",
-    "store_from"]
+    "BlockingStore", "BucketStore", "ByteRange", "Cleaning", "ConditionalStore", "FsspecStore", "HTTPStore", "Holding", "Listing",
+    "LocalStore", "MemoryStore", "OPFSStore", "ObjectStore", "PinningStore", "ReferenceStore", "Store", "Value", "WritableStore",
+    "ZipStore", "store_from",
+]
 
-LAZY = {"BucketStore": "buckets", "HTTPStore": "http", "LocalStore": "local", "OPFSStore": "opfs", "ObjectStore": "objects",
-        "ReferenceStore": "references", "ZipStore": "zip"}
+LAZY = {"BucketStore": "buckets", "FsspecStore": "fsspec", "HTTPStore": "http", "LocalStore": "local", "OPFSStore": "opfs",
+        "ObjectStore": "objects", "ReferenceStore": "references", "ZipStore": "zip"}
 SCHEMES = {"http": "HTTPStore", "https": "HTTPStore", "s3": "BucketStore", "gs": "BucketStore", "file": "LocalStore", "zip": "ZipStore",
-           "reference": "ReferenceStore", **dict.fromkeys(("az", "azure", "abfs", "abfss"), "ObjectStore")}  # EXTENSION_POINT: others
+           "reference": "ReferenceStore", **dict.fromkeys(("az", "azure", "abfs", "abfss"), "ObjectStore")}
+"""EXTENSION_POINT: other schemes of URLs. Those that are not here are for fsspec, where it is installed."""
 SUFFIXES = {".zip": "ZipStore", **dict.fromkeys((".json", ".parq", ".parquet"), "ReferenceStore")}
 # fmt: on
 
@@ -52,17 +54,14 @@ def __getattr__(name: str) -> Any:
 
 def store_from(source: Any, context: Context | None = None) -> Store:
     """The store that `source` means: a URL, a path (of a folder, a zip file, references), a mapping of keys to bytes, an object."""
-    if isinstance(source, Mapping):
+    if not hasattr(source, "fs") and isinstance(source, Mapping):
         return MemoryStore(cast("Mapping[str, bytes]", source))
     if isinstance(source, (str, os.PathLike)):
         place = os.fspath(cast("str | os.PathLike[str]", source))
         scheme, separator, _ = place.partition("://")
         name = SCHEMES.get(scheme) if separator and isinstance(source, str) else "LocalStore"
-        if name is None:
-            raise ValueError(f"{redact(place)!r}: no store for the scheme {scheme!r}; pass a store object")
-        kind = SUFFIXES.get(os.path.splitext(place.partition("?")[0])[1].lower(), name)
-        name = name if kind == "ZipStore" and os.path.isdir(place.removeprefix("file://")) else kind
-        return __getattr__(name)(place, **({} if name == "LocalStore" else {"context": context}))
-    if any(callable(getattr(source, name, None)) for name in ("get", "get_async")):
-        return __getattr__("ObjectStore")(source, context=context) if hasattr(source, "get_async") else source
-    raise TypeError(f"a store is a URL, a path, a mapping, or an object with an async get, not {type(source).__name__}")
+        if name is not None:
+            kind = SUFFIXES.get(os.path.splitext(place.partition("?")[0])[1].lower(), name)
+            name = name if kind == "ZipStore" and os.path.isdir(place.removeprefix("file://")) else kind
+            return __getattr__(name)(place, **({} if name == "LocalStore" else {"context": context}))
+    return import_module("azarr.integrations.sources").store_of(source, context)
