@@ -353,7 +353,7 @@ def test_what_cannot_be_a_store_of_fsspec_says_what_can() -> None:
     with pytest.raises(ValueError, match=r"'simplecache' of fsspec .* azarr.Cached\('s3://bucket/data', disk=...\)"):
         azarr.open("simplecache::s3://bucket/data")
     with pytest.raises(MissingPackage, match="the scheme 'abfs' needs the package 'adlfs'"):
-        azarr.open("abfs://container/data")
+        FsspecStore("abfs://container/data")
     with pytest.raises(TypeError, match="storage_options are for a URL"):
         FsspecStore(MemoryFileSystem(), "a", storage_options={"key": 1})
 

@@ -427,7 +427,7 @@ async def test_secrets_of_a_url_are_in_no_error_without_a_server():
         with pytest.raises(TransportError) as caught:
             await read
         assert untold(told_by(caught.value))
-    for bad in (secret("ftp://host/data"), secret("http:///")):
+    for bad in (secret("gopher://host/data"), secret("http:///")):
         with pytest.raises(ValueError) as refused:
             azarr.open(bad, context=SOON)
         assert untold(told_by(refused.value))

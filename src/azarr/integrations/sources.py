@@ -13,7 +13,7 @@ from azarr.stores.base import Store
 
 
 def store_of(source: Any, context: Context | None) -> Store:
-    """The store that `source` means: a URL for fsspec, its mapper, a store of zarr-python, an object of obspec, a store. `TypeError`, `ValueError`."""
+    """The store that `source` means: a URL or mapper of fsspec, a store of zarr-python, an object of obspec, or a store."""
     if isinstance(source, str):
         if find_spec("fsspec") is None:
             more = 'pip install "azarr[fsspec]" for those that fsspec knows'
