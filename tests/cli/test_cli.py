@@ -172,9 +172,9 @@ def test_selections_of_bad_syntax_are_errors_of_use(weather: Path):
 
 @pytest.mark.parametrize("command", ["tree", "info", "cat"])
 def test_urls_that_no_store_is_for_are_errors_of_use(command: str):
-    result = azarr_command(command, "ftp://host/data.zarr")
+    result = azarr_command(command, "gopher://host/data.zarr")
     assert result.exit_code == 2
-    assert "no store for the scheme 'ftp'" in result.stderr
+    assert "no store for the scheme 'gopher'" in result.stderr
 
 
 @pytest.mark.parametrize("text", ["1:2:3:4", "1,,2", ",", "1.5", "day", "--option"])
