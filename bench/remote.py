@@ -82,10 +82,20 @@ def _obstore_cloud(url: str) -> Any:
     return ObjectStore(from_url(place, client_options={"allow_http": True}, **options), read_only=True)
 
 
-async def _open_azarr_cloud(url: str) -> Any:
-    import azarr
+@cache
+def _azarr_fsspec(url: str) -> Any:
+    from azarr.stores import FsspecStore
 
-    return await azarr.open_array(_azarr_cloud(url))
+    return FsspecStore(url, storage_options={"get_client": _session, "encoded": True})
+
+
+def _azarr(store: Callable[[str], Any]) -> Callable[[str], Any]:
+    async def start(url: str) -> Any:
+        import azarr
+
+        return await azarr.open_array(store(url))
+
+    return start
 
 
 def _zarr(store: Callable[[str], Any], settings: dict[str, Any]) -> Callable[[str], Any]:
@@ -150,6 +160,10 @@ def _tensorstore_members(tuned: bool) -> Callable[[str, bool], Members]:
 # The table ----------------------------------------------------------------------------------------------------------
 
 
+def _azarr_way(name: str, title: str, store: Callable[[str], Any], module: str, **said: str) -> Library:
+    return Library(name, title, "azarr", module, _azarr(store), subscript, gathered, True, **said)
+
+
 def _zarr_way(name: str, title: str, store: Callable[[str], Any], settings: dict[str, Any]) -> Library:
     family, module = title.split(",")[0], "fsspec" if store is _fsspec else "obstore"
     said = words(settings | {"zarr_format": 3} | (TUNED_FSSPEC if store is _fsspec else {}))
@@ -173,7 +187,8 @@ _ALL = (
     _zarr_way("zarr-obstore", "zarr-python, obstore", _obstore, TUNED),
     _zarr_way("zarr-obstore-fused", "zarr-python fused, obstore", _obstore, TUNED | FUSED),
     _zarr_way("zarr-obstore-fused-one", "zarr-python fused, obstore, one worker", _obstore, TUNED | FUSED_ONE),
-    Library("azarr-cloud", "azarr, ObjectStore", "azarr", "obstore", _open_azarr_cloud, subscript, gathered, True),
+    _azarr_way("azarr-cloud", "azarr, ObjectStore", _azarr_cloud, "obstore"),
+    _azarr_way("azarr-fsspec", "azarr, FsspecStore", _azarr_fsspec, "fsspec", settings=words(TUNED_FSSPEC)),
     _zarr_way("zarr-cloud", "zarr-python, obstore of S3", _obstore_cloud, TUNED),
     _zarr_way("zarr-cloud-fused", "zarr-python fused, obstore of S3", _obstore_cloud, TUNED | FUSED),
     _tensorstore_way("tensorstore-http", "tensorstore over HTTP", tuned=False),

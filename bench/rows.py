@@ -32,6 +32,7 @@ OPENED_OVER_HTTP = tuple(name for name in OVER_HTTP if not name.endswith("fused"
 SMALL_CHUNKS_OVER_HTTP = (*OVER_HTTP[:3], "zarr-fsspec-fused-one", *OVER_HTTP[3:5], "zarr-obstore-fused-one", *OVER_HTTP[5:])
 CONSOLIDATED_OVER_HTTP = tuple(name for name in OPENED_OVER_HTTP if not name.startswith("tensorstore"))  # it knows no groups
 THROUGH_S3 = ("azarr-cloud", "zarr-cloud", "zarr-cloud-fused")  # beside each other, through the same package
+THROUGH_FSSPEC = ("azarr-fsspec", "zarr-fsspec", "zarr-fsspec-fused")
 PLANE = (slice(None), slice(None), 1234)  # crosses every shard, and some inner chunks of each that are not beside each other
 IMPORTED = ("azarr", "zarr", "zarrs", "zarrista", "tensorstore")
 
@@ -98,6 +99,7 @@ _ALL = (
     *_over_http("1MiB-zstd", "read", "read all, 1 MiB chunks, zstd 1", "s", OVER_HTTP, "1MiB-zstd"),
     *_over_http("32KiB-zstd", "read", "read 2,048 chunks of 32 KiB, blosc-zstd", "s", SMALL_CHUNKS_OVER_HTTP, "32KiB-zstd-64MiB"),
     Row("s3-32KiB-zstd", "read", "S3, read 2,048 chunks of 32 KiB, blosc-zstd", "s", THROUGH_S3, "32KiB-zstd-64MiB", served=FAST),
+    Row("fsspec-32KiB-zstd", "read", "fsspec, read 2,048 chunks of 32 KiB", "s", THROUGH_FSSPEC, "32KiB-zstd-64MiB", served=FAST),
     *_over_http("plane", "read", "read a plane across 32 shards, blosc-zstd", "s", OVER_HTTP, "sharded", selection=PLANE),
     *_over_http("group-consolidated", "members", "open 277 arrays, consolidated", "ms", CONSOLIDATED_OVER_HTTP, "group-consolidated"),
     *_over_http("group-plain", "members", "open 277 arrays by name", "ms", OPENED_OVER_HTTP, "group-plain"),
