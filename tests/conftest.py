@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import os
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 import cpython
 import relay
@@ -17,6 +19,10 @@ import relay
 BROWSER = sys.platform == "emscripten"
 if BROWSER and relay.RELAY in os.environ:
     relay.install()
+
+
+settings.register_profile("azarr", deadline=None)  # a machine that is busy is no error
+settings.load_profile("azarr")
 
 
 def only_this_task() -> bool:
@@ -45,6 +51,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     return True if BROWSER and cpython.reason(collection_path.relative_to(config.rootpath).as_posix()) else None
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()  # what is collected stays: no collection of garbage has to look through thousands of tests again
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

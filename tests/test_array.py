@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import azarr
@@ -22,6 +22,7 @@ from azarr.stores import MemoryStore
 from azarr.testing import CountingStore
 from conftest import only_this_task, run
 from documents import v3_array, v3_store, waiting
+from drawing import examples
 
 X = np.arange(4 * 5 * 6, dtype="int16").reshape(4, 5, 6)
 T = np.dtype([("p", [("q", "i4"), ("r", "f8")]), ("q", "i4"), ("s", "f4", (2, 3))])
@@ -116,7 +117,7 @@ def equal(found: Any, expected: Any) -> bool:
 
 
 @given(arrays(), st.booleans(), st.data())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_whatever_is_selected_reads_as_in_numpy(made: tuple[np.ndarray[Any, Any], dict[str, Any]], waits: bool, data: st.DataObject):
     values, options = made
     first, second = data.draw(keys.basic_keys(values.shape)), data.draw(keys.orthogonal_keys(values.shape))

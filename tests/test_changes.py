@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import azarr
 from azarr.errors import MetadataError, ReadOnly, WriteConflict
 from azarr.stores import LocalStore
 from conftest import run
+from drawing import examples
 from fakes import Conditional, Waiting
 
 FORMATS = pytest.mark.parametrize("zarr_format", [2, 3])
@@ -86,7 +87,7 @@ async def test_growing_again_shows_what_the_chunks_at_the_edge_still_hold_unless
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_shapes_one_after_the_other_equal_numpy(data: st.DataObject):
     async def go() -> None:
         lengths = st.tuples(st.integers(0, 9), st.integers(1, 7))

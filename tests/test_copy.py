@@ -12,7 +12,7 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 import azarr
 from azarr.errors import MetadataError, NodeExists, NotAGroup, PartialWrite, ReadOnly, StoreError
@@ -22,6 +22,7 @@ from azarr.tools import copying
 from azarr.tools.copying import NOTE, region_shape
 from conftest import only_this_task
 from documents import waiting
+from drawing import examples
 from fakes import Conditional
 
 FORMATS = pytest.mark.parametrize("zarr_format", [2, 3])
@@ -225,7 +226,7 @@ def layouts(draw: st.DrawFn, shape: tuple[int, ...]) -> dict[str, Any]:
     return {"chunks": chunks, "shards": shards, "compressors": compressors, "order": order}
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(data=st.data(), shape=st.lists(st.integers(0, 9), max_size=3).map(tuple), memory=st.integers(1, 300))
 def test_the_copy_has_the_same_elements_whatever_the_layouts(data: st.DataObject, shape: tuple[int, ...], memory: int):
     async def run() -> None:

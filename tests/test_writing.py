@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import azarr
@@ -17,6 +17,7 @@ import keys
 from azarr.errors import ChunkDecodeError, PartialWrite, StoreError, WriteConflict
 from azarr.stores import LocalStore, MemoryStore
 from conftest import run
+from drawing import examples
 from fakes import Conditional, Waiting
 
 DTYPES = ("i4", ">f4", "bool", "M8[s]", "U3", [("x", "i2"), ("y", "f4", (2,))], str, bytes)
@@ -68,7 +69,7 @@ def stores() -> dict[str, Callable[[], Any]]:
 
 @pytest.mark.parametrize("make", stores().values(), ids=stores())
 @given(shape=keys.SHAPES, data=st.data())
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_what_is_written_is_what_numpy_would_hold(make: Callable[[], Any], shape: tuple[int, ...], data: st.DataObject):
     async def go() -> None:
         options = {"dtype": "i4", "fill_value": 7} | data.draw(layouts(shape))

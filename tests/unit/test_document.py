@@ -4,12 +4,13 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from azarr.document import dump, integers, is_list, is_object, named, one_of, parse
 from azarr.errors import LimitExceeded, MetadataError
 from azarr.limits import Limits
+from drawing import examples
 
 NUMBERS = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(
@@ -28,7 +29,7 @@ def objects(depth: int) -> str:
 
 
 @given(st.dictionaries(st.text(), VALUES, max_size=4))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_what_is_written_is_read_again(document: dict[str, Any]):
     assert parse(dump(document), "zarr.json") == document
 

@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from azarr import dtypes
 from azarr.dtypes import BYTES, OBJECT, STRING, DataType
 from azarr.errors import MetadataError, UnknownDataType
+from drawing import examples
 
 MOST = "at most 2147483647"
 CORE = {
@@ -149,7 +150,7 @@ def test_a_unit_of_time_is_one_that_numpy_has():
 
 
 @given(STRUCTS)
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_every_numpy_dtype_that_has_a_name_comes_back_from_it(dtype: Any):
     found = dtypes.from_numpy(dtype)
     assert found.numpy == np.dtype(dtype)
@@ -157,7 +158,7 @@ def test_every_numpy_dtype_that_has_a_name_comes_back_from_it(dtype: Any):
 
 
 @given(STRUCTS)
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_byte_order_is_not_a_part_of_a_data_type(dtype: Any):
     swapped = np.dtype(dtype).newbyteorder()
     assert dtypes.native(swapped) == np.dtype(dtype)

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from azarr import dtypes, fill_values
 from azarr.dtypes import BYTES, OBJECT, STRING, DataType
 from azarr.errors import LegacyWarning, MetadataError
+from drawing import examples
 
 PAIR = np.dtype([("a", "<u1"), ("b", "<f4")])
 FIXED = st.sampled_from(
@@ -279,7 +280,7 @@ def test_the_byte_order_of_a_fill_value_does_not_show(value: Any, dtype: str, js
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_every_bit_pattern_survives_json(data: st.DataObject):
     dtype = np.dtype(data.draw(FIXED))
     raw = data.draw(st.binary(min_size=dtype.itemsize, max_size=dtype.itemsize))
@@ -292,7 +293,7 @@ def test_every_bit_pattern_survives_json(data: st.DataObject):
 
 
 @given(st.text(max_size=10), st.binary(max_size=10))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_text_and_bytes_survive_json(text: str, raw: bytes):
     for value, dtype in ((text, STRING), (raw, BYTES), (text.rstrip("\0"), of("U10")), (raw.rstrip(b"\0"), of("S10"))):
         json = fill_values.to_json(fill_values.from_value(value, dtype), dtype)

@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from azarr import grid
 from azarr.errors import InvalidKey, LimitExceeded, MetadataError
 from azarr.grid import Grid, KeyEncoding, RegularAxis, check_path, grid_from_json
+from drawing import examples
 
 RUNS = st.lists(st.integers(1, 5) | st.tuples(st.integers(1, 5), st.integers(1, 4)).map(list), min_size=1, max_size=5)
 
@@ -45,7 +46,7 @@ def test_chunks_wholly_beyond_the_end_are_allowed_and_not_counted():
 
 
 @given(RUNS, st.data())
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_a_rectilinear_axis_is_where_its_sizes_one_after_the_other_say(runs: list[Any], data: st.DataObject):
     sizes = [size for run in runs for size in ([run] if isinstance(run, int) else [run[0]] * run[1])]
     length = data.draw(st.integers(0, sum(sizes)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import keys
@@ -18,6 +18,7 @@ from azarr.errors import LimitExceeded
 from azarr.grid import Grid, RegularAxis, grid_from_json
 from azarr.plan import Job, Part, Piece, Plan, covers, cuts, give, jobs, parts, place, take
 from azarr.selection import Region, basic, orthogonal, vectorised, whole
+from drawing import examples
 
 SHAPES = st.lists(st.integers(1, 9), min_size=1, max_size=3).map(tuple)
 
@@ -72,21 +73,21 @@ def regions(data: st.DataObject, shape: tuple[int, ...]) -> tuple[Region, np.nda
 
 
 @given(SHAPES, st.data())
-@settings(max_examples=120, deadline=None)
+@examples(120)
 def test_reading_chunk_by_chunk_gives_what_numpy_selects(shape: tuple[int, ...], data: st.DataObject):
     region, expected = regions(data, shape)
     assert np.array_equal(read(numbered(shape), region, data.draw(keys.grids(shape))), expected)
 
 
 @given(SHAPES, st.data())
-@settings(max_examples=120, deadline=None)
+@examples(120)
 def test_reading_inner_chunks_shard_by_shard_gives_what_numpy_selects(shape: tuple[int, ...], data: st.DataObject):
     region, expected = regions(data, shape)
     assert np.array_equal(read(numbered(shape), region, *data.draw(keys.shards(shape))), expected)
 
 
 @given(SHAPES, st.data())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_each_chunk_comes_once_and_whole_says_that_all_of_it_is_taken_in_order(shape: tuple[int, ...], data: st.DataObject):
     key, grid = data.draw(keys.orthogonal_keys(shape)), data.draw(keys.grids(shape))
     pieces = [piece for job in made(orthogonal(whole(shape), key), grid) for piece in job.pieces]
@@ -98,7 +99,7 @@ def test_each_chunk_comes_once_and_whole_says_that_all_of_it_is_taken_in_order(s
 
 
 @given(SHAPES, st.data())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_a_complete_job_has_all_inner_chunks_of_its_shard_that_hold_data(shape: tuple[int, ...], data: st.DataObject):
     grid, inner = data.draw(keys.shards(shape))
     region = basic(whole(shape), data.draw(keys.basic_keys(shape)))
@@ -111,7 +112,7 @@ def test_a_complete_job_has_all_inner_chunks_of_its_shard_that_hold_data(shape: 
 
 
 @given(SHAPES, st.data())
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_what_is_given_piece_by_piece_is_what_numpy_would_assign(shape: tuple[int, ...], data: st.DataObject):
     region, where = regions(data, shape)
     grid = data.draw(keys.grids(shape))
@@ -162,7 +163,7 @@ def test_a_piece_of_an_inner_chunk_counts_from_the_first_of_its_shard():
 
 
 @given(SHAPES.filter(len), st.data(), st.integers(2, 4))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_rows_are_the_same_chunks_those_that_are_whole_along_the_last_axis_together(shape: tuple[int, ...], data: st.DataObject, row: int):
     region = basic(whole(shape), data.draw(keys.basic_keys(shape))).forward()
     grid = Grid.regular(shape, tuple(data.draw(st.integers(1, 2)) for _ in shape))
@@ -269,7 +270,7 @@ def blocks(region: Region, grid: Grid) -> Iterator[tuple[slice, ...]]:
 
 
 @given(SHAPES, st.data())
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_blocks_lie_side_by_side_and_make_up_the_result(shape: tuple[int, ...], data: st.DataObject):
     (region, expected), grid = regions(data, shape), data.draw(keys.grids(shape))
     seen, found = np.zeros(region.shape, int), np.full(region.shape, -1)

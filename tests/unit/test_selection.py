@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import keys
 from azarr.errors import SelectionError
 from azarr.selection import Region, basic, orthogonal, vectorised, whole
+from drawing import examples
 
 
 def numbered(shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
@@ -40,7 +41,7 @@ def same(found: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> bool:
 
 
 @given(keys.SHAPES, st.data())
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_a_basic_key_means_what_it_means_in_numpy(shape: tuple[int, ...], data: st.DataObject):
     everything = values = numbered(shape)
     region = whole(shape)
@@ -52,7 +53,7 @@ def test_a_basic_key_means_what_it_means_in_numpy(shape: tuple[int, ...], data: 
 
 
 @given(keys.SHAPES, st.data())
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_an_orthogonal_key_takes_each_axis_by_itself(shape: tuple[int, ...], data: st.DataObject):
     values = numbered(shape)
     first = data.draw(keys.orthogonal_keys(shape))
@@ -64,7 +65,7 @@ def test_an_orthogonal_key_takes_each_axis_by_itself(shape: tuple[int, ...], dat
 
 
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple), st.data())
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_a_vectorised_key_takes_points(shape: tuple[int, ...], data: st.DataObject):
     values = numbered(shape)
     key = data.draw(keys.point_keys(shape))
@@ -72,7 +73,7 @@ def test_a_vectorised_key_takes_points(shape: tuple[int, ...], data: st.DataObje
 
 
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=3).map(tuple), st.data())
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_points_are_taken_of_what_is_selected_already(shape: tuple[int, ...], data: st.DataObject):
     values = numbered(shape)
     first = data.draw(keys.orthogonal_keys(shape))
@@ -215,7 +216,7 @@ def test_forward_has_the_same_elements_and_no_range_runs_backward():
 
 
 @given(keys.SHAPES, st.data())
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_filling_the_target_forward_fills_the_result_as_selected(shape: tuple[int, ...], data: st.DataObject):
     values = numbered(shape)
     key = data.draw(keys.basic_keys(shape))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from azarr import v2
@@ -14,6 +14,7 @@ from azarr.dtypes import BYTES, OBJECT, STRING
 from azarr.errors import LegacyWarning, MetadataError, UnknownCodec, UnknownDataType
 from azarr.grid import Grid, KeyEncoding
 from azarr.metadata import ArrayMetadata, CodecSpec, GroupMetadata
+from drawing import examples
 
 POINT = [["x", "<f4"], ["y", ">f4"], ["z", "<i2", [2, 3]]]
 SIMPLE = st.sampled_from(["|b1", "|i1", "<i2", ">i4", "<u8", ">f2", "<f8", ">c16", "<M8[10us]", ">m8[D]", "|S5", "<U3", ">U3", "|V7"])
@@ -228,7 +229,7 @@ def test_a_broken_document_names_the_field_and_the_value(changes: Document, reas
 
 
 @given(FIELDS)
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_every_data_type_of_v2_comes_back_from_numpy(value: Any):
     assert v2.dtype_to_json(v2.dtype_from_json(value)) == value
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 
 from azarr.codecs import Pipeline
 from azarr.codecs.base import BytesBytes, ChunkSpec
@@ -16,8 +16,9 @@ from azarr.errors import MissingPackage
 from azarr.limits import DEFAULT_LIMITS, Limits
 from azarr.metadata import CodecSpec
 from azarr.scratch import Scratch
+from drawing import examples
 
-modest = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+modest = examples(50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 LITTLE: dict[str, Any] = {"name": "bytes", "configuration": {"endian": "little"}}
 CRC32C: dict[str, Any] = {"name": "crc32c"}
