@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from hosting import Site
+from playwright.sync_api import Page, expect
+
+from prose import ROOT, blocks
 
 READS = {
     "air_temperature": {"...": "all", "30:40, :19, 30:": ["1.0.1"], "-1, ::-1, 3": ["9.0.0", "9.1.0"]},
@@ -56,3 +59,26 @@ def test_a_netcdf_file_of_real_data_is_read_bit_equal(name: str, other: bool, ne
                 came = sum(last + 1 - first for first, last in ranges(site, url)[before:])
                 wanted = sum(size for key, size in chunks.items() if touched == "all" or key in touched)
                 assert wanted <= came <= 1.05 * wanted, (variable, selection)
+
+
+@pytest.mark.usefixtures("pyscript")
+def test_the_page_of_the_documents_reads_it(page: Page, netcdf: Path, site: Site, wheel: Path):
+    """Its three addresses are those of here: PyScript, azarr, and the references."""
+    url = site.add({file: (netcdf / file).read_bytes() for file in ("a.nc", "refs.json")})
+    document = ROOT / "docs/browser.md"
+    [text] = [block.code for block in blocks(document, document.read_text(encoding="utf-8")) if block.language == "html"]
+    here = {
+        "https://cdn.jsdelivr.net/npm/@pyscript/core@0.7.31": f"{site.url}/npm",
+        '"azarr"]}': f'"{site.url}/wheels/{wheel.name}"], "interpreter": "{site.url}/pyodide/pyodide.mjs"}}',
+        "https://host": url,
+    }
+    for there, address in here.items():
+        assert there in text
+        text = text.replace(there, address)
+    site.folders["netcdf"] = netcdf
+    (netcdf / "index.html").write_text(text)
+    page.goto(f"{site.url}/netcdf/")
+    with np.load(netcdf / "truth.npz") as truth:
+        mean = truth["air_temperature"][-1].mean()
+    expect(page.locator("#told")).to_have_text(f"(37, 49) float32, {mean:.2f} K on average", timeout=180_000)
+    assert len(ranges(site, url)) <= 4

@@ -23,6 +23,7 @@ import azarr
 from azarr.errors import CorruptData, LimitExceeded
 from azarr.stores import ReferenceStore
 from netcdf import make_file, references
+from prose import ROOT, blocks
 from servers import Served, serving
 
 # What the peers warn of among themselves is not azarr's.
@@ -109,6 +110,15 @@ async def test_references_on_disk_read_bit_equal(document: dict[str, Any], folde
     group = await azarr.open_group(folder / "refs.json")
     for name, expected in truth.items():
         assert (await (await group[name])[...]).tobytes() == expected.tobytes()
+
+
+async def test_what_the_documents_make_references_by_makes_them(folder: Path, truth: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
+    document = ROOT / "docs/browser.md"
+    [making] = [block.code for block in blocks(document, document.read_text(encoding="utf-8")) if "SingleHdf5ToZarr" in block.code]
+    monkeypatch.chdir(folder)
+    exec(making, {})
+    for name, expected in truth.items():
+        assert (await (await azarr.open_array("refs.json", name))[...]).tobytes() == expected.tobytes()
 
 
 SCALARS = ("height", "forecast_reference_time")
