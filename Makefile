@@ -26,7 +26,7 @@ check: lint types docs test ## all that CI runs
 unit: coverage
 	.venv/bin/python -m pytest --ignore=tests/unit --ignore=tests/interop --ignore=tests/browser
 
-browser: .venv/.done ## in Pyodide; as root it installs Chromium, where that is missing
+browser: .venv/.done .venv-peers/.done ## in Pyodide; as root it installs Chromium, where that is missing
 	.venv/bin/python tests/browser/distribution.py
 	.venv/bin/python -m pytest tests/browser
 

@@ -1,7 +1,7 @@
 """The browser tests' fixtures: what they run on, a web server, Chromium, and the places where Python runs. They are plain functions.
 
-Without Chromium, or Node, the tests that need it do not run, which is said at the end; where CI is set, or AZARR_BROWSER is
-`required`, that is a failure. Firefox may be missing.
+Without Chromium, Node, or the environment of the peers, the tests that need it do not run, which is said at the end; where CI is set,
+or AZARR_BROWSER is `required`, that is a failure. Firefox may be missing.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parent.parent
+PEERS = PROJECT / ".venv-peers/bin/python"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip
 NEEDS = {
     "browser": ("Chromium", fetched.chromium), "node": ("Node", fetched.node), "pyscript": ("npm", fetched.pyscript),
-    "firefox": ("Firefox", fetched.firefox),
+    "firefox": ("Firefox", fetched.firefox), "netcdf": (".venv-peers", lambda: PEERS if PEERS.exists() else None),
 }  # fmt: skip
 REQUIRED = bool(os.environ.get("CI")) or os.environ.get("AZARR_BROWSER") == "required"
 NOT_RUN = pytest.StashKey[dict[str, int]]()
@@ -61,6 +62,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(PROJECT)]
     subprocess.run(command, check=True, capture_output=True)
     return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def netcdf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a NetCDF4 file, the references to it, and what xarray reads of it, as the peers make them."""
+    folder = tmp_path_factory.mktemp("netcdf")
+    subprocess.run([PEERS, PROJECT / "tests/netcdf.py", folder], check=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

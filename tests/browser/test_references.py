@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aiohttp import web
 from hosting import Site
 
 DATA = Path(__file__).parent.parent / "data"
@@ -56,3 +57,39 @@ store = azarr.stores.ReferenceStore(f"{url}/small.json", targets=elsewhere)
 [refused, str(await (await azarr.open_array(store, "temperature"))[1, 1, 1])]
 """
     assert place(code, url=url, elsewhere=elsewhere) == ["TargetRefused", "1031"]
+
+
+REDIRECTED = """
+import azarr
+
+store = azarr.stores.ReferenceStore(f"{url}/small.json", targets=targets or None)
+try:
+    found = str(await (await azarr.open_array(store, "temperature"))[1, 1, 1])
+except azarr.errors.StoreError as error:
+    found = f"{type(error).__name__}: {error.reason}"
+found
+"""
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["there", "not there"])
+@pytest.mark.parametrize("name", ["node", "python", "firefox"])
+def test_what_a_redirect_brings_from_elsewhere_is_refused(name: str, there: bool, site: Site, request: pytest.FixtureRequest):
+    """Browsers follow redirects by themselves, so the other origin is asked; but nothing is read of it, nor is it missing."""
+    place = request.getfixturevalue(name)
+    elsewhere = site.add(FILES if there else {}, other=True)
+    url, beside = site.add({"small.json": FILES["small.json"]}), site.add(FILES)
+
+    def redirecting(to: str) -> None:
+        async def answer(request: web.Request, data: bytes) -> web.StreamResponse:
+            return web.Response(status=302, headers={"Location": f"{to}/small.nc"})
+
+        site.answers[site.key(url, "small.nc")] = answer
+
+    redirecting(elsewhere)
+    refused = place(REDIRECTED, url=url, targets=[])
+    assert refused.startswith(f"TargetRefused: the target '{elsewhere}/small.nc' is refused: it is not allowed.")
+    if there:
+        assert place(REDIRECTED, url=url, targets=[url, elsewhere]) == "1031"
+    redirecting(beside)
+    assert place(REDIRECTED, url=url, targets=[]) == "1031"  # of the same origin
+    assert place(REDIRECTED, url=url, targets=[url]).startswith(f"TargetRefused: the target '{beside}/small.nc'")

@@ -10,14 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import iris_sample_data
 import netCDF4
 import numpy as np
 import obstore.store
 import pytest
-import xarray
 from kerchunk.df import refs_to_dataframe
-from kerchunk.hdf import SingleHdf5ToZarr
 from obspec_utils.registry import ObjectStoreRegistry
 from virtualizarr import open_virtual_dataset
 from virtualizarr.parsers import HDFParser
@@ -25,28 +22,20 @@ from virtualizarr.parsers import HDFParser
 import azarr
 from azarr.errors import CorruptData, LimitExceeded
 from azarr.stores import ReferenceStore
+from netcdf import make_file, references
+from prose import ROOT, blocks
 from servers import Served, serving
 
 # What the peers warn of among themselves is not azarr's.
 pytestmark = [pytest.mark.interop, pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")]
-SOURCE = Path(iris_sample_data.path) / "A1B_north_america.nc"
-VARIABLES = ("air_temperature", "rounded", "time", "latitude", "longitude", "forecast_period", "height", "forecast_reference_time")
+VARIABLES = ("air_temperature", "rounded", "sea", "time", "latitude", "longitude", "forecast_period", "height", "forecast_reference_time")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`a.nc`: the scenario A1B in chunks, shuffled and compressed by zlib; and the references to it, by each who makes them."""
+    """`a.nc`; the references to it are made by several."""
     folder = tmp_path_factory.mktemp("references")
-    with xarray.open_dataset(SOURCE, mask_and_scale=False, decode_times=False) as dataset:
-        dataset = dataset[["air_temperature"]].drop_encoding()
-        dataset["rounded"] = dataset.air_temperature.round().astype("i2")
-        chunked = {"zlib": True, "shuffle": True, "complevel": 4}
-        encoding: dict[str, Any] = {
-            "air_temperature": {**chunked, "chunksizes": (24, 19, 25)},
-            "rounded": {**chunked, "chunksizes": (60, 37, 49), "_FillValue": -1},
-            "time": {"chunksizes": (100,), "_FillValue": None},
-        }
-        dataset.to_netcdf(folder / "a.nc", engine="netcdf4", format="NETCDF4", encoding=encoding)
+    make_file(folder / "a.nc")
     return folder
 
 
@@ -55,10 +44,6 @@ def truth(folder: Path) -> dict[str, Any]:
     with netCDF4.Dataset(folder / "a.nc") as dataset:
         dataset.set_auto_maskandscale(False)
         return {name: dataset[name][...] for name in VARIABLES}
-
-
-def by_kerchunk(folder: Path, inline: int) -> dict[str, Any]:
-    return json.loads(json.dumps(SingleHdf5ToZarr(str(folder / "a.nc"), inline_threshold=inline).translate()))
 
 
 def virtual(folder: Path) -> Any:
@@ -96,7 +81,7 @@ def document(request: pytest.FixtureRequest, folder: Path) -> Iterator[dict[str,
     if request.param.startswith("virtualizarr"):
         yield virtual(folder).vz.to_kerchunk(format="dict", zarr_format=3 if "v3" in request.param else 2)
     else:
-        yield by_kerchunk(folder, 500 if "inline" in request.param else 0)
+        yield references(folder / "a.nc", 500 if "inline" in request.param else 0)
 
 
 @pytest.mark.parametrize("relative", [True, False], ids=["relative", "absolute"])
@@ -127,6 +112,15 @@ async def test_references_on_disk_read_bit_equal(document: dict[str, Any], folde
         assert (await (await group[name])[...]).tobytes() == expected.tobytes()
 
 
+async def test_what_the_documents_make_references_by_makes_them(folder: Path, truth: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
+    document = ROOT / "docs/browser.md"
+    [making] = [block.code for block in blocks(document, document.read_text(encoding="utf-8")) if "SingleHdf5ToZarr" in block.code]
+    monkeypatch.chdir(folder)
+    exec(making, {})
+    for name, expected in truth.items():
+        assert (await (await azarr.open_array("refs.json", name))[...]).tobytes() == expected.tobytes()
+
+
 SCALARS = ("height", "forecast_reference_time")
 """VirtualiZarr makes no tables with arrays that have no axes."""
 
@@ -134,9 +128,9 @@ SCALARS = ("height", "forecast_reference_time")
 @pytest.mark.parametrize("rows", [7, 100_000], ids=["many tables", "one table"])
 @pytest.mark.parametrize("maker", ["kerchunk", "virtualizarr"])
 async def test_tables_read_bit_equal(maker: str, rows: int, folder: Path, truth: dict[str, Any]):
-    tables, refs = folder / f"{maker}{rows}.parq", by_kerchunk(folder, 0)["refs"]
+    tables, refs = folder / f"{maker}{rows}.parq", references(folder / "a.nc")["refs"]
     if maker == "kerchunk":
-        refs_to_dataframe(by_kerchunk(folder, 100), str(tables), record_size=rows)
+        refs_to_dataframe(references(folder / "a.nc", 100), str(tables), record_size=rows)
     else:
         virtual(folder).drop_vars(SCALARS).vz.to_kerchunk(str(tables), format="parquet", record_size=rows)
     written = {f"{tables.name}/{path.relative_to(tables).as_posix()}": path.read_bytes() for path in tables.rglob("*") if path.is_file()}
@@ -157,7 +151,7 @@ async def test_tables_read_bit_equal(maker: str, rows: int, folder: Path, truth:
 
 async def test_a_table_that_is_none_is_an_error(folder: Path):
     tables = folder / "damaged.parq"
-    refs_to_dataframe(by_kerchunk(folder, 0), str(tables), record_size=10_000)
+    refs_to_dataframe(references(folder / "a.nc"), str(tables), record_size=10_000)
     (tables / "rounded/refs.0.parq").write_bytes(b"PAR1 no table PAR1")
     with pytest.raises(CorruptData, match="no Parquet"):
         await (await azarr.open_array(tables, "rounded"))[...]

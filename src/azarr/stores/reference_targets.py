@@ -23,7 +23,7 @@ SHOWN = 200
 
 
 class TargetRefused(StoreError, PermissionError):
-    """References name a target that was not allowed; nothing was asked for."""
+    """References name a target that was not allowed. Nothing was asked for; only browsers follow a redirect before they say so."""
 
 
 class Place(NamedTuple):
@@ -112,7 +112,9 @@ def parse_prefix(prefix: str | os.PathLike[str]) -> Place:
 
 
 class _Bound(HTTPStore):
-    """A store of targets, which asks only where `allowed` says so: redirects lead nowhere else. Browsers follow them unasked."""
+    """A store of targets, which asks only where `allowed` says so: redirects lead nowhere else. Browsers follow them unasked: what
+    came from elsewhere is refused.
+    """
 
     def __init__(self, url: str, targets: Targets) -> None:
         super().__init__(url, context=targets.context)
@@ -120,7 +122,10 @@ class _Bound(HTTPStore):
 
         async def fetch(url: str, **options: Any) -> Any:
             targets.check(url)
-            return await inner(url, **options)
+            answer = await inner(url, **options)
+            if answer.redirected:  # by the browser, which shows only where that ended
+                targets.check(answer.redirected)
+            return answer
 
         self._fetch = fetch
 

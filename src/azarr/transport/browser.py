@@ -33,9 +33,9 @@ _known = set[str]()
 """Origins that have answered. One that never did refuses this page, most likely, and asking again does not help."""
 
 
-def _answered(number: int, status: int, seen: str, body: Any, kind: str) -> None:
+def _answered(number: int, status: int, seen: str, body: Any, kind: str, redirected: str) -> None:
     if (wait := _waiting.pop(number, None)) is not None:
-        wait.come((status, seen, body, kind))
+        wait.come((status, seen, body, kind, redirected))
 
 
 _made: Any = import_module("pyodide.code").run_js(files("azarr.transport").joinpath("fetch.js").read_text("utf-8"))(
@@ -57,7 +57,7 @@ async def fetch(url: str, *, headers: Mapping[str, str], context: Context, most:
     _waiting[number] = wait
     _send(number, url, method, cache, follow, json.dumps(sent) if sent else "", -1 if most is None else most, 1000 * context.timeout)
     try:
-        status, seen, body, kind = await wait
+        status, seen, body, kind, redirected = await wait
     except asyncio.CancelledError:
         _abort(number)
         _waiting.pop(number, None)
@@ -65,7 +65,7 @@ async def fetch(url: str, *, headers: Mapping[str, str], context: Context, most:
     origin = "/".join(url.split("/", 3)[:3])
     if status > 0:
         _known.add(origin)
-        return _response(status, seen, body, kind, whole=method == "GET" and "Range" not in sent)
+        return _response(status, seen, body, kind, redirected, whole=method == "GET" and "Range" not in sent)
     if status == -2:
         raise TimedOut(f"not a byte for {context.timeout:g} seconds", transient=True)
     if status == -1:
@@ -80,11 +80,11 @@ def _name(url: str) -> str:
     return url.partition("?")[0].rpartition("/")[2]
 
 
-def _response(status: int, seen: str, body: Any, kind: str, *, whole: bool) -> Response:
+def _response(status: int, seen: str, body: Any, kind: str, redirected: str, *, whole: bool) -> Response:
     headers = dict(line.split(":", 1) for line in seen.splitlines())
     data = None if body is None else body.to_bytes()
     if whole and data is not None:  # the browser has checked it, and decoded it where it was encoded
         headers["content-encoding"] = "identity"
         if "content-length" in headers:
             headers["content-length"] = str(len(data))
-    return Response(status, headers, data, hidden=kind == "cors")
+    return Response(status, headers, data, hidden=kind == "cors", redirected=redirected)

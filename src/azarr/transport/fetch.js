@@ -1,4 +1,5 @@
-// Requests, each with a number. `answered` is called once for each: number, status, headers, body, kind.
+// Requests, each with a number. `answered` is called once for each: number, status, headers, body, kind, and the URL at the end
+// of redirects, if there were some.
 // Status 0: no answer; -1: no whole body; -2: a stall; then `headers` says why, and `body` is how many bytes came.
 // A server is silent when none of its answers moves: browsers queue requests, and those in the queue are not to blame.
 (answered) => {
@@ -12,7 +13,7 @@
       if (left > 0) timer = setTimeout(look, left);
       else { stalled = true; controller.abort(); }
     };
-    const failed = (kind, error) => [stalled ? -2 : kind, `${error.name}: ${error.message}`, got, ""];
+    const failed = (kind, error) => [stalled ? -2 : kind, `${error.name}: ${error.message}`, got, "", ""];
     const run = async () => {
       move();
       timer = setTimeout(look, patience);
@@ -24,12 +25,13 @@
           answer = await fetch(url, { method, cache, redirect, headers: headers ? JSON.parse(headers) : {}, signal });
         } catch (error) { return failed(0, error); }
         move();
+        const told = (body) => [answer.status, seen, body, answer.type, answer.redirected ? answer.url : ""];
         let seen = "", body;
         for (const [name, value] of answer.headers) seen += name + ":" + value + "\n";
         const announced = answer.headers.get("content-length");
         if (most >= 0 && announced !== null && Number(announced) > most && method !== "HEAD") {
           controller.abort();
-          return [answer.status, seen, body, answer.type];
+          return told();
         }
         try {
           if (announced !== null && Number(announced) < LARGE) body = await answer.arrayBuffer();
@@ -39,7 +41,7 @@
             for (let part; !(part = await reader.read()).done; ) {
               got += part.value.length;
               move();
-              if (most >= 0 && got > most) { controller.abort(); return [answer.status, seen, body, answer.type]; }
+              if (most >= 0 && got > most) { controller.abort(); return told(); }
               parts.push(part.value);
             }
             const all = new Uint8Array(got);
@@ -49,7 +51,7 @@
           }
         } catch (error) { return failed(-1, error); }
         move();
-        return [answer.status, seen, body, answer.type];
+        return told(body);
       } finally {
         clearTimeout(timer);
         controllers.delete(number);

@@ -14,3 +14,5 @@ class Response(NamedTuple):
     body: Buffer | None
     hidden: bool = False
     """Whether there may be headers that the browser does not show."""
+    redirected: str = ""
+    """The URL from which it came, where the browser has followed redirects."""
