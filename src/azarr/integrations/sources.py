@@ -13,13 +13,16 @@ from azarr.stores.base import Store
 
 
 def store_of(source: Any, context: Context | None) -> Store:
-    """The store that `source` means: a URL or mapper of fsspec, a store of zarr-python, an object of obspec, or a store."""
+    """The store that `source` means: a URL or mapper of fsspec, a session of Icechunk, an object of zarr-python or obspec, or a store."""
     if isinstance(source, str):
         if find_spec("fsspec") is None:
             more = 'pip install "azarr[fsspec]" for those that fsspec knows'
             scheme = source.partition("://")[0]
             raise ValueError(f"{redact(source)!r}: no store for the scheme {scheme!r}; pass a store object, or {more}")
         return _fsspec(source, context=context)
+    icechunk = sys.modules.get("icechunk")
+    if icechunk is not None and isinstance(source, (icechunk.IcechunkStore, icechunk.Session, icechunk.Repository)):
+        return import_module("azarr.integrations.icechunk").IcechunkStore(source)
     if (zarr := sys.modules.get("zarr.abc.store")) is not None and isinstance(source, zarr.Store):
         return import_module("azarr.integrations.zarr_stores").store_of(source)
     if hasattr(source, "fs") and hasattr(source, "root"):
