@@ -146,7 +146,7 @@ def test_listings_have_what_is_below_any_prefix(repo: Any) -> None:
     chunks = [f"g/x/c/{row}/{column}" for row in range(3) for column in range(3)]
 
     async def check() -> None:
-        assert await keys_of(store, "") == [*sorted(chunks + ["g/x/zarr.json", "g/zarr.json"]), "zarr.json"]
+        assert await keys_of(store, "") == [*chunks, "g/x/zarr.json", "g/zarr.json", "zarr.json"]
         assert await keys_of(store, "g/x") == [*chunks, "g/x/zarr.json"]
         assert await keys_of(store, "g/x/c") == chunks
         assert await keys_of(store, "g/x/c/1") == chunks[3:6]

@@ -38,7 +38,8 @@ class ZipStore:
 
     Members that are stored (not compressed) are read by ranges; others as a whole, also where a part of them is asked for. Reads of whole
     members are checked by their CRC-32. The version of the archive is that of the first read; open another store to read another one.
-    Errors: `CorruptData` for what is no zip file, or one that contradicts itself or has a name twice, or names that are no keys.
+    Errors: `CorruptData` for what is no zip file, or one that contradicts itself or has names that are no keys. Of a name that is
+    there twice, the last member counts.
     """
 
     def __init__(self, source: Any, key: str | None = None, *, context: Context | None = None) -> None:
