@@ -42,6 +42,8 @@ class ZipStore:
     there twice, the last member counts.
     """
 
+    hint = "; azarr.stores.ZipStore.create(path) makes an archive"
+
     def __init__(self, source: Any, key: str | None = None, *, context: Context | None = None) -> None:
         self.context = context or DEFAULT_CONTEXT
         self.inner, self.key = _located(source, key, context)
@@ -128,7 +130,7 @@ class ZipStore:
 
     def _found(self, value: Value | None) -> Value:
         if value is None:
-            raise StoreError("there is no such archive")
+            raise StoreError(f"there is no such archive{self.hint}")
         return value
 
     @contextmanager
@@ -209,7 +211,7 @@ def _located(source: Any, key: str | None, context: Context | None) -> tuple[Sto
     if scheme == "zip":  # zip://path::archive, as fsspec chains them
         path, _, archive = place.removeprefix("zip://").partition("::")
         if path or not archive:
-            there = f"azarr.open(azarr.stores.ZipStore({redact(archive)!r}), {path!r})"
+            there = f"azarr.open(azarr.stores.ZipStore({redact(archive)!r}), {path!r})" if archive else f"azarr.open({redact(path)!r})"
             raise ValueError(f"{redact(place)!r}: the archive and the path in it are given one by one: {there}")
         return _located(archive, None, context)
     if scheme in ("http", "https"):

@@ -1,7 +1,8 @@
 """The format of zip files, without I/O: where each member lies. Generators ask for ranges of the archive and are sent their bytes.
 
 All that a directory says must lie within the archive, members must not overlap, and their names must be keys: else the archive is refused,
-and nothing is allocated. Of a name that is there twice, as where something was written again, the last one counts. The sections are those of APPNOTE.TXT 6.3.10.
+and nothing is allocated. Of a name that is there twice, as where something was written again, the last one counts.
+The sections are those of APPNOTE.TXT 6.3.10.
 """
 
 from __future__ import annotations
