@@ -87,6 +87,9 @@ async def test_a_tree_is_copied_into_a_session_and_out_of_it(repo: Any) -> None:
         assert np.array_equal(await copied[...], VALUES)
         with pytest.raises(NodeExists):
             await azarr.copy(objects, session, "again")
+    await azarr.consolidate(objects)
+    await azarr.copy(objects, azarr.Cached(session), "consolidated")
+    assert await (await azarr.open_consolidated(session, "consolidated")).keys() == ["g"]
     await azarr.copy(azarr.open_array(objects, "g/x"), session, "one/two")
     assert np.array_equal(await azarr.open_array(session, "one/two")[...], VALUES)
 

@@ -112,6 +112,15 @@ def test_of_what_fsspec_chains_azarrs_way_is_named(url: str, way: str):
     assert "topsecret" not in str(caught.value)
 
 
+async def test_a_cache_takes_a_url_as_these_errors_say(tmp_path: Path):
+    objects: dict[str, bytes] = {}
+    await azarr.save(objects, "a", np.arange(4))
+    async with serving(objects) as server:
+        store = azarr.Cached(server.url, disk=tmp_path / "cache")
+        assert isinstance(store.inner, HTTPStore)
+        assert (await azarr.open_array(store, "a")[...]).tolist() == [0, 1, 2, 3]
+
+
 async def test_chains_that_azarr_has_no_way_for_are_read_by_fsspec(tmp_path: Path):
     await azarr.save(tmp_path / "a.zarr", "a", np.arange(4))
     with tarfile.open(tmp_path / "a.tar", "w") as packed:
