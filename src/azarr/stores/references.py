@@ -187,7 +187,7 @@ def _document_of(source: Any, context: Context | None) -> tuple[Store | None, st
     text = os.fspath(cast("Prefix", source))
     scheme, separator, rest = text.partition("://")
     if scheme.partition("::")[0] == "reference":
-        raise ValueError("reference:// and reference:: are fsspec's; here it is azarr.open('https://host/refs.json'), or ReferenceStore(document)")
+        raise ValueError("'reference:' is fsspec's; here it is azarr.open('https://host/refs.json'), or ReferenceStore(document)")
     end = "/" if text.partition("?")[0].endswith("/") else ""
     if not separator or scheme == "file":
         path = os.path.abspath(unquote("/" + rest.partition("/")[2]) if separator else text)
