@@ -27,26 +27,26 @@ Codecs: TypeAlias = str | Document | Sequence[str | Document] | None
 Lengths: TypeAlias = SupportsIndex | Iterable[Any]
 """A number, or one for each axis; for chunks "auto" too."""
 MODES = ("r", "r+", "a", "w", "w-")
-Make = Callable[[bool], Awaitable[Any]]
-"""Makes a node; true: in place of one that is there."""
+Make = Callable[[Any, bool], Awaitable[Any]]
+"""Makes a node in a store; true: in place of one that is there."""
 
 
 def open(  # noqa: A001  # the verb of the field, always written azarr.open
     store: Any, path: str = "", *, mode: str = "r", zarr_format: int | None = None, consolidated: bool | None = None,
-    lenient: bool = False, context: Context | None = None,
+    lenient: bool = False, context: Context | None = None, storage_options: Document | None = None,
 ) -> Ref:  # fmt: skip
     """A reference to the array or group at `path` of `store`; `await` it.
 
-    `store` is a URL, a path, a mapping of keys to bytes, or a store. `mode` is "r", or "r+" to write. `consolidated`: None uses
-    consolidated metadata where they are, True insists on them, False does not look. `lenient` accepts what old writers left behind.
-    Errors when awaited: `NodeNotFound`, `MetadataError`, `StoreError`.
+    `store` is a URL, with `storage_options` for its store, a path, a mapping of keys to bytes, or a store. `mode` is "r", or "r+" to write.
+    `consolidated`: None uses consolidated metadata where they are, True insists, False does not look.
+    `lenient` accepts what old writers left behind. Errors when awaited: `NodeNotFound`, `MetadataError`, `StoreError`.
     """
-    return _ref("node", store, path, mode, zarr_format, consolidated, lenient, context)
+    return _ref("node", store, path, mode, zarr_format, consolidated, lenient, context, storage_options)
 
 
 def open_group(
     store: Any, path: str = "", *, mode: str = "r", zarr_format: int | None = None, consolidated: bool | None = None,
-    lenient: bool = False, context: Context | None = None, **options: Any,
+    lenient: bool = False, context: Context | None = None, storage_options: Document | None = None, **options: Any,
 ) -> Ref:  # fmt: skip
     """A reference to a group; arguments and errors as for `open`, and `NotAGroup`.
 
@@ -54,37 +54,38 @@ def open_group(
     one; and "w", which makes it, and deletes what is there. `options` for that are those of `create_group`.
     """
 
-    def make(overwrite: bool) -> Awaitable[Group]:
+    def make(store: Any, overwrite: bool) -> Awaitable[Group]:
         return create_group(store, path, zarr_format=zarr_format or 3, overwrite=overwrite, context=context, **options)
 
-    return _ref("group", store, path, mode, zarr_format, consolidated, lenient, context, make, options)
+    return _ref("group", store, path, mode, zarr_format, consolidated, lenient, context, storage_options, make, options)
 
 
 def open_array(
     store: Any, path: str = "", *, mode: str = "r", zarr_format: int | None = None, lenient: bool = False, context: Context | None = None,
-    **options: Any,
+    storage_options: Document | None = None, **options: Any,
 ) -> Ref:  # fmt: skip
     """A reference to an array; arguments and errors as for `open`, and `NotAnArray`.
 
     `mode` may be "a", "w-" or "w" too, as for `open_group`; `options` are those of `create_array`. An array that is there stays as it is.
     """
 
-    def make(overwrite: bool) -> Awaitable[Array]:
+    def make(store: Any, overwrite: bool) -> Awaitable[Array]:
         return create_array(store, path, zarr_format=zarr_format or 3, overwrite=overwrite, context=context, **options)
 
-    return _ref("array", store, path, mode, zarr_format, False, lenient, context, make, options)
+    return _ref("array", store, path, mode, zarr_format, False, lenient, context, storage_options, make, options)
 
 
 def open_consolidated(
-    store: Any, path: str = "", *, zarr_format: int | None = None, lenient: bool = False, context: Context | None = None
-) -> Ref:
+    store: Any, path: str = "", *, zarr_format: int | None = None, lenient: bool = False, context: Context | None = None,
+    storage_options: Document | None = None,
+) -> Ref:  # fmt: skip
     """A reference to a group that must have consolidated metadata: members are then opened without asking for anything."""
-    return _ref("group", store, path, "r", zarr_format, True, lenient, context)
+    return _ref("group", store, path, "r", zarr_format, True, lenient, context, storage_options)
 
 
 def _ref(
     kind: str, source: Any, path: str, mode: str, zarr_format: int | None, consolidated: bool | None, lenient: bool,
-    context: Context | None, make: Make | None = None, options: Mapping[str, Any] = MappingProxyType({}),
+    context: Context | None, given: Document | None, make: Make | None = None, options: Mapping[str, Any] = MappingProxyType({}),
 ) -> Ref:  # fmt: skip
     if mode not in MODES or (mode not in MODES[:2] and make is None):
         raise ValueError(f"mode is one of {', '.join(MODES if make else MODES[:2])}, not {mode!r}")
@@ -92,10 +93,9 @@ def _ref(
         raise TypeError(f"{', '.join(options)}: only for a mode that may make the node (a, w, w-), not {mode!r}")
     if zarr_format not in (None, 2, 3):
         raise ValueError(f"zarr_format is 2, 3 or None, not {zarr_format!r}")
-    if mode != "r" and consolidated is None:
-        consolidated = False  # it may be stale, so it is not trusted for writing
+    consolidated = False if mode != "r" and consolidated is None else consolidated  # it may be stale, so it is not trusted for writing
     may_write = "r" if mode == "r" else "r+"
-    access = Access(store_from(source, context), context or DEFAULT_CONTEXT, may_write, zarr_format, consolidated, lenient)
+    access = Access(store_from(source, context, given), context or DEFAULT_CONTEXT, may_write, zarr_format, consolidated, lenient)
     root = check_path(path)
 
     async def open_node(path: str) -> Array | Group:
@@ -107,12 +107,12 @@ def _ref(
             if path != root:
                 raise ValueError(f"mode={mode!r} makes the node at {root or '/'}: await that before what is below it")
             if mode != "a":
-                return await make(mode == "w")
+                return await make(access.store, mode == "w")
             with suppress(NodeExists):  # by somebody else, just now
                 try:
                     return make_node(await find(access, path, kind), access, path)
                 except NodeNotFound:
-                    return await make(False)
+                    return await make(access.store, False)
         if consolidated and path != root:
             group = await open_node(root)
             assert isinstance(group, Group)
@@ -124,10 +124,10 @@ def _ref(
 
 async def create_group(
     store: Any, path: str = "", *, attributes: Document | None = None, zarr_format: int = 3, overwrite: bool = False,
-    context: Context | None = None,
+    context: Context | None = None, storage_options: Document | None = None,
 ) -> Group:  # fmt: skip
     """Create a group, and those above it that are not there yet. Errors: `NodeExists` unless `overwrite`, which deletes what is there."""
-    access, path = creating(store, zarr_format, context), check_path(path)
+    access, path = creating(store, zarr_format, context, storage_options), check_path(path)
     metadata = GroupMetadata(attributes or {}, zarr_format)
     await create(access, path, metadata, overwrite)
     return Group(metadata, access, path)
@@ -137,7 +137,7 @@ async def create_array(
     store: Any, path: str = "", *, shape: Lengths, dtype: Any, chunks: Lengths = "auto", shards: Lengths | None = None,
     filters: Codecs = None, serializer: Codecs = "auto", compressors: Codecs = "auto", fill_value: Any = None,
     dimension_names: Iterable[str | None] | None = None, attributes: Document | None = None, zarr_format: int = 3, order: str = "C",
-    chunk_key_encoding: JSON = None, overwrite: bool = False, context: Context | None = None,
+    chunk_key_encoding: JSON = None, overwrite: bool = False, context: Context | None = None, storage_options: Document | None = None,
 ) -> Array:  # fmt: skip
     """Create an array that holds nothing but its fill value, and the groups above it that are not there yet.
 
@@ -146,7 +146,7 @@ async def create_array(
     them, or None; `compressors="auto"` is zstd. `fill_value` None is the zero of the data type. `order="F"` stores chunks transposed.
     Errors: `NodeExists` unless `overwrite`, which deletes what is there; `MetadataError`; `UnknownCodec`.
     """
-    access, path = creating(store, zarr_format, context), check_path(path)
+    access, path = creating(store, zarr_format, context, storage_options), check_path(path)
     metadata: ArrayMetadata = tool("creation").array_metadata(
         shape=shape, dtype=dtype, chunks=chunks, shards=shards, filters=filters, serializer=serializer, compressors=compressors,
         fill_value=fill_value, dimension_names=dimension_names, attributes=attributes, zarr_format=zarr_format, order=order,
@@ -158,11 +158,11 @@ async def create_array(
     return array
 
 
-def creating(source: Any, zarr_format: int | None, context: Context | None) -> Access:
+def creating(source: Any, zarr_format: int | None, context: Context | None, given: Document | None = None) -> Access:
     """Access to change what is there; the format of new nodes, None where none are made."""
-    store = store_from(source, context)
+    store = store_from(source, context, given)
     if not isinstance(store, WritableStore):
-        raise ReadOnly(f"{store!r} cannot be written to")
+        raise ReadOnly(f"{store!r} cannot be written to{getattr(store, 'hint', '')}")
     if zarr_format not in (None, 2, 3):
         raise MetadataError("must be 2 or 3", field="zarr_format", value=zarr_format)
     return Access(store, context or DEFAULT_CONTEXT, "r+", zarr_format, consolidated=False)

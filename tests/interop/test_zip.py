@@ -54,3 +54,24 @@ def test_zarr_python_reads_what_azarr_packs(zarr_format: Any, shards: Any, tmp_p
         assert isinstance(array, zarr.Array)
         assert dict(array.attrs) == {"units": "m"}
         assert np.array_equal(np.asarray(array[...]), VALUES)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_azarr_reads_the_last_of_what_zarr_python_wrote_again(zarr_format: Any, tmp_path: Path) -> None:
+    with Peer(tmp_path / "a.zip", mode="w") as store:
+        group = zarr.create_group(store, zarr_format=zarr_format, attributes={"title": "old"})
+        array = group.create_array("a", shape=VALUES.shape, dtype="float32", chunks=(4, 7))
+        array[...] = 0
+        array[...] = VALUES
+        array.attrs["units"] = "m"
+        group.attrs["title"] = "new"
+
+    async def read() -> tuple[Any, Any, Any]:
+        group = await azarr.open_group(tmp_path / "a.zip")
+        array = await group["a"]
+        return dict(group.attrs), dict(array.attrs), await array[...]
+
+    of_group, of_array, values = asyncio.run(read())
+    assert (of_group, of_array) == ({"title": "new"}, {"units": "m"})
+    assert np.array_equal(values, VALUES)

@@ -143,6 +143,19 @@ async def test_folders_are_no_objects():
     assert await contents(ZipStore(archive(member("a/", b""), member("a/b", b"1")))) == {"a/b": b"1"}
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+async def test_of_a_name_that_is_there_twice_the_last_one_counts_as_for_zipfile():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as made:
+        for key, data in [("a", b"old"), ("b", b"b"), ("a", b"newer"), ("c", b"c"), ("a", b"newest")]:
+            made.writestr(key, data)
+    with zipfile.ZipFile(file) as made:
+        expected = {name: made.read(name) for name in made.namelist()}
+    store = ZipStore(file.getvalue())
+    assert [key async for key in store.list("")] == ["a", "b", "c"]
+    assert await contents(store) == expected == {"a": b"newest", "b": b"b", "c": b"c"}
+
+
 @pytest.mark.parametrize("name", ["../evil", "/etc/passwd", "a\\b", "a/../b", "a//b", "./a", "", "a\0b", "../"])
 async def test_names_that_are_no_keys_are_refused_when_it_is_opened(name: str):
     store = ZipStore(archive(member("good", b"1"), member(name, b"" if name.endswith("/") else b"2")))
@@ -151,7 +164,9 @@ async def test_names_that_are_no_keys_are_refused_when_it_is_opened(name: str):
 
 
 BAD: dict[str, tuple[bytes, str]] = {
-    "two of a name": (archive(member("a", b"1"), member("a", b"2")), "two members of the name 'a'"),
+    "two of a name in two orders": (archive(member("a", b"1"), member("a", b"2"), offsets={0: 32, 1: 0}), "two members of the name 'a'"),
+    "two of a name at one place": (archive(member("a", b"1"), member("a", b"1"), offsets={1: 0}), "overlaps"),
+    "two of a name, one on another": (archive(member("a", b"1", packed=9, size=9), member("a", b"2")), "overlaps"),
     "on each other": (archive(member("a", b"12"), member("b", b"12"), offsets={1: 1}), "overlaps"),
     "the same bytes": (archive(member("a", b"12"), member("b", b"12"), offsets={1: 0}), "overlaps"),
     "over the directory": (archive(member("a", b"12", packed=3, size=3)), "overlaps"),

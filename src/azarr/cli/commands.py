@@ -1,6 +1,7 @@
 """The commands: what each reads and prints. Knows typer; an error of azarr is one line on stderr and exit status 1."""
 
 import asyncio
+import os
 import tempfile
 import warnings
 import webbrowser
@@ -25,6 +26,7 @@ from rich.progress import (
 
 import azarr
 from azarr.cli.description import describe, table
+from azarr.cli.references import make_references, target_of
 from azarr.cli.selection_text import parse_selection
 from azarr.errors import AzarrError, LimitExceeded, MissingPackage
 
@@ -179,6 +181,33 @@ async def print_report(url: str) -> None:
     typer.echo(str(report))
     if not report.ok:
         raise typer.Exit(1)
+
+
+@app.command()
+def reference(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="HDF5 or NetCDF4 files: paths or URLs.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="JSON, or a folder of Parquet (.parq); FILE with .json if not given.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what stands there.")] = False,
+) -> None:
+    """Make references (of Kerchunk) to NetCDF4 files, by which they are read as Zarr. Several files are a group each."""
+    if out is None:
+        out = Path(Path(files[0]).name if "://" in files[0] else files[0]).with_suffix(".json")
+    if out.exists() and not overwrite:
+        raise typer.BadParameter(f"{str(out)!r} is there already; --overwrite replaces it", param_hint="OUT")
+    run(write_references(files, out))
+
+
+async def write_references(files: list[str], out: Path) -> None:
+    """Write them, and say how to open what is not where `azarr.open` would read it."""
+    try:
+        count = await asyncio.to_thread(make_references, files, out)
+    except ValueError as error:
+        raise error if isinstance(error, AzarrError) else typer.BadParameter(str(error)) from error
+    typer.echo(f"{out}: {count:,} chunks of {len(files):,} file{'s' if len(files) > 1 else ''}")
+    if any(os.path.isabs(target := target_of(file, out)) or "://" in target for file in files):
+        typer.echo("azarr: some files do not lie below it: open it by azarr.stores.ReferenceStore(place, targets=[...])", err=True)
 
 
 @app.command()

@@ -173,18 +173,22 @@ class ZarrPythonStore:
         check_key(key)
         if byte_range is not None and byte_range[0] == byte_range[1]:
             return Value(b"")
+        value = await self._read(key, byte_range)
+        if value is not None and byte_range is not None and not self._told:
+            self._told = True
+            told = f"{self!r} tells no versions: an object that is replaced while it is read is not noticed"
+            warnings.warn(told, UnversionedWarning, stacklevel=2)
+        return value
+
+    async def _read(self, key: str, byte_range: ByteRange | None) -> Value | None:
         try:
             found = await self.store.get(key, buffers.default_buffer_prototype(), _request(byte_range))
         except Exception as error:
             if is_missing(error):
                 return None
-            raise translated(error) from None
+            raise self._error(error) from None
         if found is None:
             return None
-        if byte_range is not None and not self._told:
-            self._told = True
-            told = f"{self!r} tells no versions: an object that is replaced while it is read is not noticed"
-            warnings.warn(told, UnversionedWarning, stacklevel=2)
         data = view(found.as_numpy_array())
         return Value(data, None, len(data) if byte_range is None else None)
 
@@ -208,7 +212,7 @@ class ZarrPythonStore:
 
         async def look() -> None:
             for name in work:
-                is_object[name] = await self._answered(self.store.exists(start + name))
+                is_object[name] = await self._is_object(start + name)
 
         async with together() as group:
             for _ in range(min(LOOKS, len(names))):
@@ -222,13 +226,19 @@ class ZarrPythonStore:
         except Exception as error:
             if is_missing(error):
                 return []
-            raise translated(error) from None
+            raise self._error(error) from None
+
+    async def _is_object(self, key: str) -> bool:
+        return await self._answered(self.store.exists(key))
 
     async def _answered(self, answer: Any) -> Any:
         try:
             return await answer
         except Exception as error:
-            raise translated(error) from None
+            raise self._error(error) from None
+
+    def _error(self, error: Exception) -> Exception:
+        return translated(error)
 
 
 @contextmanager

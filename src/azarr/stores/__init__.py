@@ -52,8 +52,10 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"azarr.stores.{LAZY[name]}"), name)
 
 
-def store_from(source: Any, context: Context | None = None) -> Store:
-    """The store that `source` means: a URL, a path (of a folder, a zip file, references), a mapping of keys to bytes, an object."""
+def store_from(source: Any, context: Context | None = None, options: Mapping[str, Any] | None = None) -> Store:
+    """The store that `source` means: a URL (with `options`), a path (of a folder, zip file, references), a mapping of bytes, an object."""
+    if options:
+        return import_module("azarr.integrations.sources").store_with(source, options, context)
     if not hasattr(source, "fs") and isinstance(source, Mapping):
         return MemoryStore(cast("Mapping[str, bytes]", source))
     if isinstance(source, (str, os.PathLike)):

@@ -186,8 +186,8 @@ def _document_of(source: Any, context: Context | None) -> tuple[Store | None, st
         raise TypeError(f"references are a URL, a path, a mapping, or a store and a key, not {type(source).__name__}")
     text = os.fspath(cast("Prefix", source))
     scheme, separator, rest = text.partition("://")
-    if scheme == "reference":
-        raise ValueError("reference:// is fsspec's; here it is azarr.open('https://host/refs.json'), or ReferenceStore(document)")
+    if scheme.partition("::")[0] == "reference":
+        raise ValueError("'reference:' is fsspec's; here it is azarr.open('https://host/refs.json'), or ReferenceStore(document)")
     end = "/" if text.partition("?")[0].endswith("/") else ""
     if not separator or scheme == "file":
         path = os.path.abspath(unquote("/" + rest.partition("/")[2]) if separator else text)

@@ -38,8 +38,11 @@ class ZipStore:
 
     Members that are stored (not compressed) are read by ranges; others as a whole, also where a part of them is asked for. Reads of whole
     members are checked by their CRC-32. The version of the archive is that of the first read; open another store to read another one.
-    Errors: `CorruptData` for what is no zip file, or one that contradicts itself or has a name twice, or names that are no keys.
+    Errors: `CorruptData` for what is no zip file, or one that contradicts itself or has names that are no keys. Of a name that is
+    there twice, the last member counts.
     """
+
+    hint = "; azarr.stores.ZipStore.create(path) makes an archive"
 
     def __init__(self, source: Any, key: str | None = None, *, context: Context | None = None) -> None:
         self.context = context or DEFAULT_CONTEXT
@@ -127,7 +130,7 @@ class ZipStore:
 
     def _found(self, value: Value | None) -> Value:
         if value is None:
-            raise StoreError("there is no such archive")
+            raise StoreError(f"there is no such archive{self.hint}")
         return value
 
     @contextmanager
@@ -208,7 +211,7 @@ def _located(source: Any, key: str | None, context: Context | None) -> tuple[Sto
     if scheme == "zip":  # zip://path::archive, as fsspec chains them
         path, _, archive = place.removeprefix("zip://").partition("::")
         if path or not archive:
-            there = f"azarr.open(azarr.stores.ZipStore({redact(archive)!r}), {path!r})"
+            there = f"azarr.open(azarr.stores.ZipStore({redact(archive)!r}), {path!r})" if archive else f"azarr.open({redact(path)!r})"
             raise ValueError(f"{redact(place)!r}: the archive and the path in it are given one by one: {there}")
         return _located(archive, None, context)
     if scheme in ("http", "https"):

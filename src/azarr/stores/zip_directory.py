@@ -1,7 +1,8 @@
 """The format of zip files, without I/O: where each member lies. Generators ask for ranges of the archive and are sent their bytes.
 
-All that a directory says must lie within the archive, members must not overlap, and their names must be keys, each there once: else
-the archive is refused, and nothing is allocated. The sections are those of APPNOTE.TXT 6.3.10.
+All that a directory says must lie within the archive, members must not overlap, and their names must be keys: else the archive is refused,
+and nothing is allocated. Of a name that is there twice, as where something was written again, the last one counts.
+The sections are those of APPNOTE.TXT 6.3.10.
 """
 
 from __future__ import annotations
@@ -180,8 +181,8 @@ def _end(tail: bytes, at: int) -> tuple[int, int, int, int]:
 
 def parsed(found: Found) -> Directory:
     """The directory, all of it checked."""
-    entries, at = list[tuple[int, int, str, tuple[int, int, int, int, int]]](), 0
-    for _ in range(found.entries):
+    entries, at = list[tuple[int, int, str, int, tuple[int, int, int, int, int]]](), 0
+    for number in range(found.entries):
         if at + ENTRY.size > len(found.raw):
             raise CorruptData("its directory ends too early")
         signature, _, _, flags, method, _, _, crc, packed, size, *lengths, disk, _, _, offset = ENTRY.unpack_from(found.raw, at)
@@ -197,17 +198,17 @@ def parsed(found: Found) -> Directory:
         if method == DEFLATED and size > MOST_DEFLATED * packed:
             raise CorruptData(f"{name!r} is said to hold {size:,} bytes in {packed:,}, which is not possible")
         offset += found.shift
-        entries.append((offset, offset + LOCAL.size + lengths[0] + packed, name, (packed, size, crc, method, flags)))
+        entries.append((offset, offset + LOCAL.size + lengths[0] + packed, name, number, (packed, size, crc, method, flags)))
     if at != len(found.raw):
         raise CorruptData("its directory has more than its entries")
     entries.sort()
-    members, stop = dict[str, Member](), found.begin
-    for offset, end, name, facts in reversed(entries):
+    members, numbers, stop = dict[str, Member](), dict[str, int](), found.begin
+    for offset, end, name, number, facts in reversed(entries):
         if end > stop:
             raise CorruptData(f"{name!r} overlaps what is stored after it")
-        if name in members and not name.endswith("/"):
-            raise CorruptData(f"it has two members of the name {name!r}, of which azarr does not choose one; pack it anew")
-        members[name] = Member(offset, stop, *facts)
+        if numbers.setdefault(name, number) < number and not name.endswith("/"):
+            raise CorruptData(f"it has two members of the name {name!r}, and it is not clear which is the last one; pack it anew")
+        members.setdefault(name, Member(offset, stop, *facts))
         stop = offset
     keys = sorted(name for name in members if not name.endswith("/"))
     return Directory({key: members[key] for key in keys}, keys, {}, found.tail, found.size, found.version)

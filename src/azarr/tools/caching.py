@@ -20,7 +20,8 @@ from azarr._platform import offload
 from azarr.context import bytes_of
 from azarr.errors import ObjectChanged, redact
 from azarr.scratch import Buffer, view
-from azarr.stores.base import UNCHANGED, UNKNOWN, ByteRange, Checked, Kept, Store, Value
+from azarr.stores import store_from
+from azarr.stores.base import UNCHANGED, UNKNOWN, ByteRange, Checked, Kept, Value
 
 What = tuple[str, ByteRange | None]
 INDEXED = "indexeddb://"
@@ -38,8 +39,8 @@ class _Entry(NamedTuple):
 
 
 class Cached:
-    """`inner`, with what it answers kept in at most `memory` bytes, and in at most `disk_size` bytes of files in the folder `disk`,
-    or in browsers of the database `disk="indexeddb://name"`.
+    """`inner`, a store or what `open` takes for one, with what it answers kept: in at most `memory` bytes, and in at most `disk_size`
+    bytes of files in the folder `disk`, or in browsers of the database `disk="indexeddb://name"`.
 
     `recheck` says when an answer is checked before it is given again: "open" after each opening of a node, True always, False never,
     a number after so many seconds. Where the store can tell by the version that an object is the same, that moves no data. Parts of
@@ -47,12 +48,12 @@ class Cached:
     """
 
     def __init__(
-        self, inner: Store, *, memory: int | str = "256 MiB", disk: str | os.PathLike[str] | None = None, disk_size: int | str = "4 GiB",
+        self, inner: Any, *, memory: int | str = "256 MiB", disk: str | os.PathLike[str] | None = None, disk_size: int | str = "4 GiB",
         recheck: str | bool | float = "open",
     ) -> None:  # fmt: skip
         if isinstance(recheck, str) and recheck != "open":
             raise ValueError(f'recheck is "open", True, False or a number of seconds, not {recheck!r}')
-        self.inner, self.recheck = inner, recheck
+        self.inner, self.recheck = (inner := store_from(inner)), recheck
         self.gap: int | None = getattr(inner, "gap", None)
         self._most, self.nbytes = bytes_of(memory), 0
         self._kept: OrderedDict[What, _Entry] = OrderedDict()
@@ -60,7 +61,7 @@ class Cached:
         self._openings, self._forgotten, self._lock = 0, 0, threading.Lock()
         self._deleting: dict[str, int] = {}
         """Keys of what is forgotten and still on disk, and when it was forgotten; it is not read from there any more."""
-        for name in ("list", "list_dir", "hold", "clean", "deletes_versions"):  # it can what the inner store can
+        for name in ("list", "list_dir", "hold", "clean", "commits", "deletes_versions"):  # it can what the inner store can
             if hasattr(inner, name):
                 setattr(self, name, getattr(inner, name))
         for name in ("set", "delete", "replace"):

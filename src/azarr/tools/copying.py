@@ -77,13 +77,15 @@ async def copy(
     copying.told = Progress(progress, sum(each.nbytes for _, each in arrays))
     for several, count in ((True, MANY), (False, 1)):
         await copying.arrays(iter([item for item in arrays if (item[1].nbytes * MANY < total) == several]), count)
-    for place, _ in reversed(below):
-        await copying.publish(place)
-    if not copying.published(path):
-        await create(access, path, made[path])
+    if not copying.commits:
+        for place, _ in reversed(below):
+            await copying.publish(place)
+        if not copying.published(path):
+            await create(access, path, made[path])
     if isinstance(node, Group) and node.metadata.consolidated is not None:
         await consolidate(access.store, path, context=access.context)
-    await access.store.delete(_join(path, NOTE))
+    if not copying.commits:
+        await access.store.delete(_join(path, NOTE))
     return make_node(made[path], replace(access, zarr_format=None), path)
 
 
@@ -93,6 +95,8 @@ class _Copying:
     def __init__(self, access: Access, path: str, made: dict[str, ArrayMetadata | GroupMetadata], memory: int) -> None:
         self.access, self.path, self.made, self.memory = access, path, made, memory
         self.store: Any = access.store
+        self.commits: bool = getattr(access.store, "commits", False)
+        """Whether nobody sees what is written before it is committed, and nodes are there before their chunks."""
         self.stored: frozenset[str] = frozenset()
         self.told = Progress(None, 0)
 
@@ -101,10 +105,14 @@ class _Copying:
         digest = hashlib.sha256()
         for place, metadata in self.made.items():
             digest.update(dump({"place": place, **documents_of(metadata)}))
-        note, key = {"copy_of": source, "documents": digest.hexdigest()}, _join(self.path, NOTE)
-        names = ("zarr.json", ".zarray", ".zgroup")
-        data, *documents = await fetch_documents(self.store, [key, *(_join(self.path, name) for name in names)], self.access.context)
-        store = self.store
+        note, key, store = {"copy_of": source, "documents": digest.hexdigest()}, _join(self.path, NOTE), self.store
+        names = [_join(self.path, name) for name in ("zarr.json", ".zarray", ".zgroup")]
+        if self.commits:  # there are no notes: others see nothing of it before the commit
+            await create(self.access, self.path, self.made[self.path], overwrite)
+            for place in self.made:
+                await self.publish(place)
+            return
+        data, *documents = await fetch_documents(store, [key, *names], self.access.context)
         if isinstance(store, Cleaning):
             await store.clean()
         held = [each async for each in store.list(self.path)] if isinstance(store, Listing) else []
