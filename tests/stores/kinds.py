@@ -50,7 +50,7 @@ async def memory(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
 
 @asynccontextmanager
 async def local(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
-    root = folder / "root"
+    (root := folder / "root").mkdir(parents=True)
     for key, data in objects.items():
         (root / key).parent.mkdir(parents=True, exist_ok=True)
         (root / key).write_bytes(data)
