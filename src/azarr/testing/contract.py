@@ -122,6 +122,7 @@ class StoreContract:
                 assert await store.get(key, (0, 2)) is None, key
                 assert await store.get(key, (-2, None)) is None, key
             value = await store.get("empty")
+            assert value is not None, "what is empty is not missing"
             assert (data_of(value), value.size) == (b"", 0)
             assert data_of(await store.get("empty", (-16, None))) == b""
 
