@@ -198,7 +198,7 @@ async def test_a_task_that_reads_at_once_without_a_pause_lets_others_run(kernel:
 
 def test_every_call_refuses_to_wait():
     flags, mode, resolve = struct.unpack("=QQQ", page_cache.HOW)
-    assert (mode, resolve) == (0, 0x20)
+    assert (mode, resolve) == (0, 0x20 | 0x04)
     assert flags & os.O_NONBLOCK
 
 

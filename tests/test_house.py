@@ -17,7 +17,7 @@ import cpython
 
 SOURCE = Path(azarr.__file__).parent
 PROJECT = Path(__file__).parent.parent
-OUTSIDE = ("cli/", "tools/", "transport/", "integrations/", "viewer/", "testing.py",
+OUTSIDE = ("cli/", "tools/", "transport/", "integrations/", "viewer/", "testing/",
            *(f"stores/{name}" for name in ("buckets", "foreign", "fsspec", "objects", "opfs", "reference", "zip")))  # fmt: skip
 """Beginnings of paths that are not the core: they may import anything of it, and nothing of it imports them when it is loaded."""
 MOST_LINES, MOST_CORE_LINES = 400, 6000

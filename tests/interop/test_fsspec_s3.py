@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import fsspec
 import numpy as np
 import pytest
-from contracts import contract, unversioned
+from contracts import unversioned
 
 import azarr
 from azarr.errors import StoreError
-from azarr.stores import FsspecStore
+from azarr.stores import FsspecStore, Listing, WritableStore
+from azarr.testing import StoreContract
 from buckets import bucket_of, server
 
 pytestmark = pytest.mark.interop
@@ -31,17 +31,15 @@ def options(**others: Any) -> dict[str, Any]:
     }
 
 
-@asynccontextmanager
-async def s3(objects: dict[str, bytes], folder: Path) -> AsyncGenerator[Any]:
-    name, _ = await bucket_of({f"below/here/{key}": data for key, data in objects.items()})
-    async with azarr.Context() as context:
-        with unversioned():
-            yield FsspecStore(f"s3://{name}/below/here", storage_options=options(), context=context)
+class TestContract(StoreContract):
+    has = (WritableStore, Listing)
 
-
-@pytest.mark.parametrize(("test", "given"), list(contract()))
-async def test_it_keeps_the_contract(test: Any, given: dict[str, Any], tmp_path: Path) -> None:
-    await test(s3, **given, tmp_path=tmp_path)
+    @asynccontextmanager
+    async def store(self, objects: dict[str, bytes]) -> AsyncGenerator[Any]:
+        name, _ = await bucket_of({f"below/here/{key}": data for key, data in objects.items()})
+        async with azarr.Context() as context:
+            with unversioned():
+                yield FsspecStore(f"s3://{name}/below/here", storage_options=options(), context=context)
 
 
 async def test_a_bucket_that_is_not_there_is_an_error_not_a_missing_object() -> None:

@@ -15,7 +15,7 @@ import xarray
 import zarr
 import zarr.storage
 from aiohttp import web
-from contracts import contract, unversioned
+from contracts import unversioned
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from zarr.core.buffer import cpu, default_buffer_prototype
@@ -25,7 +25,8 @@ from zarr.testing.store import StoreTests
 import azarr
 from azarr.errors import InvalidKey, StoreError, TransportError, UnversionedWarning
 from azarr.integrations.zarr_stores import AzarrStore, ZarrPythonStore
-from azarr.stores import HTTPStore, LocalStore, MemoryStore
+from azarr.stores import HTTPStore, Listing, LocalStore, MemoryStore, WritableStore
+from azarr.testing import StoreContract
 from servers import ranged, serving, status
 
 pytestmark = pytest.mark.interop
@@ -135,16 +136,14 @@ async def test_shards_and_retries_are_azarrs_own_for_zarr_python() -> None:
             await asyncio.to_thread(lambda: opened[0, 40])
 
 
-@asynccontextmanager
-async def theirs(objects: dict[str, bytes], folder: Path) -> AsyncGenerator[Any]:
-    store = zarr.storage.MemoryStore({key: cpu.Buffer.from_bytes(data) for key, data in objects.items()})
-    with unversioned():
-        yield azarr.stores.store_from(store)
+class TestContract(StoreContract):
+    has = (WritableStore, Listing)
 
-
-@pytest.mark.parametrize(("test", "given"), list(contract()))
-async def test_a_store_of_zarr_python_keeps_the_contract(test: Any, given: dict[str, Any], tmp_path: Path) -> None:
-    await test(theirs, **given, tmp_path=tmp_path)
+    @asynccontextmanager
+    async def store(self, objects: dict[str, bytes]) -> AsyncGenerator[Any]:
+        store = zarr.storage.MemoryStore({key: cpu.Buffer.from_bytes(data) for key, data in objects.items()})
+        with unversioned():
+            yield azarr.stores.store_from(store)
 
 
 async def test_azarr_opens_a_store_of_zarr_python_and_its_own_by_the_way_back(tmp_path: Path) -> None:

@@ -17,22 +17,30 @@ import azarr
 from azarr.errors import UnversionedWarning
 from azarr.stores import (
     BucketStore,
+    ConditionalStore,
     FsspecStore,
+    Holding,
     HTTPStore,
+    Listing,
     LocalStore,
     MemoryStore,
     ObjectStore,
     OPFSStore,
+    PinningStore,
     ReferenceStore,
+    WritableStore,
     ZipStore,
 )
+from azarr.stores.base import BlockingWritable
+from azarr.stores.staging import STAGED
 from azarr.testing import CountingStore
 from buckets import CREDENTIALS, bucket_of
 from oracles import BROWSER
-from servers import serving
+from servers import serving, status
 
 Objects = dict[str, bytes]
 Kind = Callable[[Objects, Path], AbstractAsyncContextManager[Any]]
+WATCHED: list[Callable[[], object]] = []
 
 
 @asynccontextmanager
@@ -42,7 +50,7 @@ async def memory(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
 
 @asynccontextmanager
 async def local(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
-    root = folder / "root"
+    (root := folder / "root").mkdir(parents=True)
     for key, data in objects.items():
         (root / key).parent.mkdir(parents=True, exist_ok=True)
         (root / key).write_bytes(data)
@@ -53,6 +61,20 @@ async def local(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
 @asynccontextmanager
 async def http(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
     async with serving(dict(objects)) as server:
+        with watched(lambda: len(server.requests)):
+            yield HTTPStore(server.url)
+
+
+@asynccontextmanager
+async def local_failing(folder: Path) -> AsyncGenerator[Any]:
+    (folder / "root" / "ten").mkdir(parents=True)
+    yield LocalStore(folder / "root")
+
+
+@asynccontextmanager
+async def http_failing(folder: Path) -> AsyncGenerator[Any]:
+    async with serving({}) as server:
+        server.misbehave["ten"] = status(500)
         yield HTTPStore(server.url)
 
 
@@ -113,7 +135,8 @@ async def zip_on_disk(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
 @asynccontextmanager
 async def zip_over_http(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
     async with serving({"a.zip": zipped(objects)}) as server:
-        yield ZipStore(f"{server.url}/a.zip")
+        with watched(lambda: len(server.requests)):
+            yield ZipStore(f"{server.url}/a.zip")
 
 
 @asynccontextmanager
@@ -127,15 +150,19 @@ async def zip_being_made(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
 @asynccontextmanager
 async def cloud(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
     name, endpoint = await bucket_of({f"below/here/{key}": data for key, data in objects.items()}, public=False)
-    yield ObjectStore(f"s3://{name}/below", "here", endpoint=endpoint, **CREDENTIALS)
+    store = ObjectStore(f"s3://{name}/below", "here", endpoint=endpoint, **CREDENTIALS)
+    with watched(lambda: not_below(ObjectStore(f"s3://{name}", endpoint=endpoint, **CREDENTIALS)._inner, "below/here/")):
+        yield store
 
 
 @asynccontextmanager
 async def obstore_memory(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
-    store = ObjectStore(import_module("obstore.store").MemoryStore(), "below")
+    inner = import_module("obstore.store").MemoryStore()
+    store = ObjectStore(inner, "below")
     for key, data in objects.items():
         await store.set(key, data)
-    yield store
+    with watched(lambda: not_below(inner, "below/")):
+        yield store
 
 
 @asynccontextmanager
@@ -154,7 +181,9 @@ async def fsspec_memory(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
         store = FsspecStore(f"memory://{folder.name}/below")
         for key, data in objects.items():
             await store.set(key, data)
-        yield store
+        everything = import_module("fsspec").filesystem("memory").store
+        with watched(lambda: sorted(path for path in everything if not path.startswith(f"/{folder.name}/below/"))):
+            yield store
         for key in [key async for key in store.list("")]:
             await store.delete(key)
 
@@ -169,8 +198,28 @@ async def fsspec_local(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
 @asynccontextmanager
 async def fsspec_http(objects: Objects, folder: Path) -> AsyncGenerator[Any]:
     async with serving(dict(objects)) as server, azarr.Context() as context:
-        with unversioned():
+        with unversioned(), watched(lambda: len(server.requests)):
             yield FsspecStore(server.url, context=context)
+
+
+@contextmanager
+def watched(look: Callable[[], object]) -> Generator[None]:
+    """What a store must not change is looked at by `look`, as long as this lasts."""
+    WATCHED.append(look)
+    yield
+    WATCHED.remove(look)
+
+
+def not_below(store: Any, prefix: str) -> list[str]:
+    """All objects of a store of obstore, with their tags, but those below `prefix`."""
+    return sorted(f"{meta['path']} {meta['e_tag']}" for page in store.list() for meta in page if not meta["path"].startswith(prefix))
+
+
+def around(folder: Path) -> object:
+    """What stands in `folder` beside `root`, when it was changed and read; and what else is watched."""
+    states = [(path, path.lstat()) for path in sorted(folder.rglob("*")) if "root" not in path.parts and not path.name.startswith(STAGED)]
+    tree = [(str(path), state.st_ino, state.st_size, state.st_mtime_ns, path.is_file() and state.st_atime_ns) for path, state in states]
+    return tree, [look() for look in WATCHED]
 
 
 @contextmanager
@@ -186,12 +235,28 @@ def files_of_browser() -> tuple[Kind, ...]:
     return (opfs,) if BROWSER and hasattr(getattr(import_module("js"), "navigator", None), "storage") else ()
 
 
-SERVED: tuple[Kind, ...] = (http,) if BROWSER else (http, bucket)
-CLOUDS: tuple[Kind, ...] = () if BROWSER else (cloud, obstore_memory, obstore_local)
-OF_FSSPEC: tuple[Kind, ...] = () if BROWSER else (fsspec_memory, fsspec_local)
-ZIPPED: tuple[Kind, ...] = (zip_in_memory, zip_on_disk, zip_over_http)
-WRITABLE: tuple[Kind, ...] = (memory, local, zip_being_made, *files_of_browser(), *CLOUDS, *OF_FSSPEC)
-ATOMIC: tuple[Kind, ...] = tuple(kind for kind in WRITABLE if kind is not fsspec_local)
-"""Those whose objects are replaced in one go."""
-READABLE: tuple[Kind, ...] = (*WRITABLE, *ZIPPED, *SERVED, *(() if BROWSER else (fsspec_http,)), counting, references)
-LISTING: tuple[Kind, ...] = (*WRITABLE, *ZIPPED, *SERVED[1:], references)
+LISTED = (WritableStore, Listing)
+SHARED = (WritableStore, ConditionalStore, Holding, Listing)
+CLOUD = (PinningStore, WritableStore, ConditionalStore, Listing)
+KINDS: dict[Kind, tuple[type, ...]] = {
+    memory: (*SHARED, BlockingWritable),
+    local: (*SHARED, BlockingWritable),
+    http: (PinningStore,),
+    counting: (),
+    references: (Listing,),
+    zip_being_made: LISTED,
+    zip_in_memory: (Listing,),
+    zip_on_disk: (Listing,),
+    zip_over_http: (Listing,),
+    **dict.fromkeys(files_of_browser(), SHARED),
+    bucket: (PinningStore, Listing),
+    cloud: CLOUD,
+    obstore_memory: CLOUD,
+    obstore_local: (PinningStore, *LISTED),
+    fsspec_memory: LISTED,
+    fsspec_local: LISTED,
+    fsspec_http: (),
+}
+"""All of them, and the protocols that they have."""
+CANNOT: dict[Kind, tuple[type, ...]] = {fsspec_http: LISTED, obstore_local: (ConditionalStore,)}
+FAILING: dict[Kind, Callable[[Path], AbstractAsyncContextManager[Any]]] = {local: local_failing, http: http_failing}

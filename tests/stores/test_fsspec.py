@@ -372,3 +372,13 @@ async def test_it_is_pickled_with_its_filesystem() -> None:
         assert (repr(copied), copied.identity) == (repr(store), store.identity)
         assert repr(store) == "FsspecStore('memory:///pickled/data')"
     assert FsspecStore("memory://a").identity != FsspecStore("memory://b").identity
+
+
+async def test_links_are_followed_wherever_they_lead_as_the_documents_say(tmp_path: Path):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "secret").write_bytes(b"outside")
+    (tmp_path / "root" / "link").symlink_to("../secret")
+    with unversioned():
+        assert bytes((await FsspecStore(f"file://{tmp_path}/root").get("link")).data) == b"outside"
+    with pytest.raises(StoreError, match="leads out"):
+        await azarr.stores.LocalStore(tmp_path / "root").get("link")

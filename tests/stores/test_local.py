@@ -89,12 +89,13 @@ async def test_errors_of_the_system_are_errors_not_missing(name: str, tmp_path: 
     array = await azarr.open_array(tmp_path)
     really_open = os.open
 
-    def open_or_fail(path: str, *arguments: int, **options: int) -> int:
-        if os.fsdecode(path).endswith(os.path.join("c", "0")):
+    def open_or_fail(path: str, *arguments: int, **options: Any) -> int:
+        if os.fsdecode(path).endswith((os.path.join("c", "0"), "0")):
             raise OSError(code, os.strerror(code), path)
         return really_open(path, *arguments, **options)
 
     monkeypatch.setattr(os, "open", open_or_fail)
+    monkeypatch.setattr("azarr.integrations.beneath._openat2", lambda: None)
     monkeypatch.setattr("azarr.integrations.page_cache.open_cached", open_or_fail)
     with pytest.raises(StoreError) as caught:
         await array[...]
@@ -301,6 +302,140 @@ async def test_folders_that_come_and_go_while_others_write_lose_nothing(tmp_path
     assert sum(created) > 0
     await store.delete("a/b/shared")
     assert os.listdir(tmp_path) == []
+
+
+def links_out_of(tmp_path: Path) -> Path:
+    """A root with links that lead out of it, and with some that do not."""
+    place(tmp_path, {"out/secret": b"secret", "out/deep/secret": b"deep", "root/a/x": b"inside"})
+    root = tmp_path / "root"
+    for link, target in {
+        "relative": "../out/secret",
+        "absolute": tmp_path / "out" / "secret",
+        "folder": "../out",
+        "a/up": "../../out/secret",
+        "twice": "relative",
+        "above": "..",
+        "nowhere": "../out/nothing",
+        "to a": "a",
+        "to x": root / "a" / "x",
+        "back": "../root/a",
+        "missing": "a/nothing",
+    }.items():
+        (root / link).symlink_to(target)
+    return root
+
+
+OUTWARD = ("relative", "absolute", "folder/secret", "folder/deep/secret", "a/up", "twice", "above/out/secret", "nowhere", "folder/new/x")
+INWARD = ("to a/x", "to x", "back/x", "above/root/a/x")
+
+
+@pytest.fixture(params=["openat2", "part by part"])
+def opening(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to open files, where the system has both."""
+    if request.param != "openat2":
+        monkeypatch.setattr("azarr.integrations.beneath._openat2", lambda: None)
+
+
+def state_of(folder: Path) -> list[tuple[Path, bytes | None]]:
+    return [(path, path.read_bytes() if path.is_file() else None) for path in sorted(folder.rglob("*"))]
+
+
+@pytest.mark.usefixtures("opening")
+async def test_links_lead_to_what_is_below_the_root_and_nowhere_else(tmp_path: Path):
+    store = LocalStore(links_out_of(tmp_path))
+    before = state_of(tmp_path / "out")
+    for key in OUTWARD:
+        for byte_range in (None, (0, 1), (-1, None)):
+            with pytest.raises(StoreError, match="a symbolic link leads out of the folder"):
+                await store.get(key, byte_range)
+        if "/" in key and key != "a/up":
+            for change in (store.set(key, b"evil"), store.delete(key), store.replace(key, b"evil", None)):
+                with pytest.raises(StoreError, match="a symbolic link leads out of the folder"):
+                    await change
+        with pytest.raises(StoreError):
+            async with store.hold(key):
+                pass
+    for prefix in ("folder", "above", "above/out"):
+        for listed in (store.list_dir, store.list):
+            with pytest.raises(StoreError, match="a symbolic link leads out of the folder"):
+                [name async for name in listed(prefix)]
+    for key in INWARD:
+        assert bytes((await store.get(key)).data) == b"inside"
+        assert bytes((await store.get(key, (2, 4))).data) == b"si"
+    assert await store.get("missing") is None
+    assert [name async for name in store.list_dir("to a")] == ["up", "x"]
+    await store.set("to a/y", b"new")
+    assert (tmp_path / "root" / "a" / "y").read_bytes() == b"new"
+    await store.set("relative", b"in its place")  # of the link
+    assert state_of(tmp_path / "out") == before
+
+
+async def test_links_lead_anywhere_if_that_is_asked_for_and_the_root_may_be_one(tmp_path: Path):
+    root = links_out_of(tmp_path)
+    anywhere = LocalStore(root, follow_symlinks="anywhere")
+    assert bytes((await anywhere.get("folder/secret")).data) == b"secret"
+    (tmp_path / "link").symlink_to(root)
+    linked = LocalStore(tmp_path / "link")
+    assert bytes((await linked.get("a/x")).data) == b"inside"
+    await linked.set("a/y", b"1")
+    assert bytes((await LocalStore(root).get("a/y")).data) == b"1"
+    assert linked.place("a/x") == LocalStore(root).place("a/x")
+    with pytest.raises(ValueError, match="follow_symlinks is 'inside' or 'anywhere', not 'never'"):
+        LocalStore(root, follow_symlinks="never")
+
+
+@pytest.mark.usefixtures("opening")
+@pytest.mark.parametrize("swapped", ["a/x", "a"])
+async def test_a_link_that_is_made_between_check_and_use_is_not_followed(swapped: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    place(tmp_path, {"root/a/x": b"inside", "out/x": b"secret"})
+    (tmp_path / "root" / "to a").symlink_to("a")
+    really, store = os.path.realpath, LocalStore(tmp_path / "root")
+    there, hidden = tmp_path / "root" / swapped, tmp_path / "root" / "hidden"
+
+    def swap_then(path: str) -> str:
+        found = really(path)
+        if os.fspath(path).endswith("to a/x"):
+            there.rename(hidden)
+            there.symlink_to(tmp_path / "out" / swapped.removeprefix("a").removeprefix("/"))
+        return found
+
+    monkeypatch.setattr(os.path, "realpath", swap_then)
+    with pytest.raises(StoreError):
+        await store.get("to a/x")
+    monkeypatch.undo()
+    with pytest.raises(StoreError, match="a symbolic link leads out"):
+        await store.get("a/x")
+    there.unlink()
+    hidden.rename(there)
+    assert bytes((await store.get("to a/x")).data) == b"inside"
+
+
+async def test_links_in_the_place_of_what_is_staged_are_not_followed(tmp_path: Path):
+    place(tmp_path, {"victim/documents/letter": b"dear", "root/zarr.json": as_bytes({"zarr_format": 3, "node_type": "group"})})
+    for target in (tmp_path / "victim", tmp_path / "nothing"):
+        (tmp_path / "root" / STAGED).symlink_to(target)
+        before = state_of(tmp_path / "victim")
+        await azarr.open_group(tmp_path / "root", mode="r+")  # which deletes what dead writers left
+        with pytest.raises(StoreError):
+            await LocalStore(tmp_path / "root").set("x", b"1")
+        assert state_of(tmp_path / "victim") == before
+        assert not (tmp_path / "nothing").exists()
+        (tmp_path / "root" / STAGED).unlink()
+    (tmp_path / "root" / STAGED).mkdir()
+    (tmp_path / "root" / STAGED / "dead").symlink_to(tmp_path / "victim" / "documents")
+    await azarr.open_group(tmp_path / "root", mode="r+")
+    assert state_of(tmp_path / "victim") == before
+
+
+async def test_files_whose_names_are_no_keys_are_not_listed(tmp_path: Path):
+    place(tmp_path, {"a": b"", "b\\c": b"", "d/e": b""})
+    with contextlib.suppress(OSError):  # where names of files are text
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xe9")).write_bytes(b"")
+    store = LocalStore(tmp_path)
+    assert [name async for name in store.list_dir("") if name.isascii()] == ["a", "d/"]
+    keys = [key async for key in store.list("")]
+    assert [key for key in keys if key.isascii()] == ["a", "d/e"]
+    assert all([await store.get(key) is not None for key in keys])  # none is refused
 
 
 async def test_name_of_the_store_is_its_folder(tmp_path: Path):

@@ -337,3 +337,12 @@ async def test_a_tree_in_a_bucket_is_written_listed_copied_and_verified():
 
 async def test_a_store_over_http_remains_what_it_was():
     assert isinstance(store_from("https://host/a"), HTTPStore)
+
+
+async def test_links_in_a_local_store_of_obstore_are_followed_wherever_they_lead_as_the_documents_say(tmp_path: Path):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "secret").write_bytes(b"outside")
+    (tmp_path / "root" / "link").symlink_to("../secret")
+    value = await ObjectStore(obstore.store.LocalStore(tmp_path / "root")).get("link")
+    assert value is not None
+    assert bytes(value.data) == b"outside"

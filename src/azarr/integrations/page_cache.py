@@ -14,13 +14,13 @@ from functools import cache
 from typing import Any, Literal
 
 from azarr.scratch import Buffer, Bytes, Scratch
-from azarr.stores.base import WouldWait
+from azarr.stores.base import WouldWait, check_key
 from azarr.stores.local import FolderReader, LocalStore
 
 MOST_AT_ONCE = 256 << 10
 """Bytes that the event loop copies from the page cache at a time."""
-OPENAT2, AT_FDCWD, RESOLVE_CACHED = 437, -100, 0x20
-HOW = struct.pack("=QQQ", os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0), 0, RESOLVE_CACHED)
+OPENAT2, AT_FDCWD, RESOLVE_CACHED, NO_SYMLINKS = 437, -100, 0x20, 0x04
+HOW = struct.pack("=QQQ", os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0), 0, RESOLVE_CACHED | NO_SYMLINKS)
 NOWAIT: int = getattr(os, "RWF_NOWAIT", 0) if hasattr(os, "preadv") else 0
 """0 where there is no such thing: whoever asks `is_quick` before does not read there."""
 
@@ -65,7 +65,7 @@ class AtOnce(FolderReader):
 
     def _open(self, key: str) -> int | None:
         try:
-            return open_cached(os.fsencode(self._prefix + key))
+            return open_cached(os.fsencode(self._prefix + check_key(key)))
         except OSError as error:
             raise WouldWait from error
 

@@ -5,6 +5,7 @@ A key is a path with "/" between its parts. `get` gives None for one reason only
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Hashable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
@@ -34,6 +35,7 @@ class Checked(Kept):
     """The same, for which a request said that it is still so."""
 
 
+NO_TEXT = re.compile(r"[\ud800-\udfff]")
 UNCHANGED = Value(b"", "unchanged")
 """The answer that an object is still of the version that is at hand."""
 UNKNOWN = Value(b"", "unknown")
@@ -167,6 +169,7 @@ def is_blocking(store: object) -> TypeGuard[BlockingStore]:
 
 def check_key(key: str) -> str:
     """`key`, or `InvalidKey` where it is not a relative path in its normal form, and so could leave the store."""
-    if key.startswith("/") or "\\" in key or "\0" in key or any(part in ("", ".", "..") for part in key.split("/")):
+    path = f"/{key}/"
+    if "//" in path or "/./" in path or "/../" in path or "\\" in path or "\0" in path or (not path.isascii() and NO_TEXT.search(path)):
         raise InvalidKey(f"{key!r} is not a key: parts are separated by one '/', and none is '.', '..' or empty")
     return key

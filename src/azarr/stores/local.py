@@ -21,8 +21,8 @@ import numpy as np
 from azarr._platform import offload
 from azarr.errors import StoreError
 from azarr.scratch import Buffer, Buffers, Bytes, Scratch
-from azarr.stores.base import ANY, ByteRange, Reader, Value, check_key
-from azarr.stores.staging import STAGED, Writer, clean, version_of
+from azarr.stores.base import ANY, NO_TEXT, ByteRange, Reader, Value, check_key
+from azarr.stores.staging import FOLDER, STAGED, Writer, version_of
 
 HELD_BY_OTHERS = 2e-3
 """Seconds between two looks at a lock."""
@@ -33,14 +33,16 @@ class LocalStore:
     """Objects as files below `root`, a path or a URL of `file:`. Nothing is read or made until it is asked for.
 
     `durability`: after "rename", what was written survives the end of the process; after "full", that of the machine too.
+    `follow_symlinks`: "inside", to what is below `root` too, or "anywhere". `root` may be a link itself.
     """
 
-    def __init__(self, root: str | os.PathLike[str], *, durability: str = "rename") -> None:
+    def __init__(self, root: str | os.PathLike[str], *, durability: str = "rename", follow_symlinks: str = "inside") -> None:
         if durability not in ("rename", "full"):
             raise ValueError(f"durability is 'rename' or 'full', not {durability!r}")
         text = os.fspath(root)
         self.root = Path(unquote(urlsplit(text).path) if text.startswith("file://") else text)
-        self.prefix, self.durability = os.path.join(self.root, ""), durability
+        self.prefix, self.durability = os.path.join(os.path.realpath(self.root), ""), durability
+        self.open: Callable[[str, int], int] = import_module("azarr.integrations.beneath").opener(self.prefix, follow_symlinks)
         self.quick: Reader | Literal[False] | None = None
         """How the event loop may read here; a worker finds out whether it may."""
 
@@ -87,15 +89,14 @@ class LocalStore:
                 yield key
 
     async def _listed(self, prefix: str) -> Sequence[str]:
-        folder = self.root / check_key(prefix) if prefix else self.root
-        return await offload(lambda: self._names(prefix, folder))
+        return await offload(lambda: self._names(check_key(prefix) if prefix else ""))
 
     def put(self, key: str, data: Buffer | Buffers | None, version: str | None = ANY) -> bool:
         with self.writer() as writer:
             return writer.put(key, data, version)
 
     def writer(self) -> Writer:
-        return Writer(self.prefix, self, full=self.durability == "full")
+        return Writer(self.prefix, self.open, self, full=self.durability == "full")
 
     def place(self, key: str) -> str:
         return os.path.abspath(self.prefix + key)
@@ -112,7 +113,7 @@ class LocalStore:
     def _hold(self, key: str, path: str, held: contextlib.ExitStack) -> bool:
         """Lock the file, until `held` is closed. Not if it is held by somebody else, or was replaced meanwhile."""
         with self._translating(key), contextlib.ExitStack() as opened:
-            file = os.open(path, FLAGS)
+            file = self.open(key, FLAGS)
             opened.callback(os.close, file)
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -122,11 +123,13 @@ class LocalStore:
             return False
 
     async def clean(self) -> None:
-        await offload(lambda: clean(self.prefix))
+        await offload(lambda: import_module("azarr.integrations.leftovers").clean(self.prefix))
 
-    def _names(self, prefix: str, folder: Path) -> Sequence[str]:
-        with self._translating(prefix), contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
-            return sorted(entry.name + "/" * _is_folder(entry) for entry in entries if not entry.name.startswith(STAGED))
+    def _names(self, prefix: str) -> Sequence[str]:
+        with self._translating(prefix), contextlib.suppress(FileNotFoundError), contextlib.ExitStack() as opened:
+            opened.callback(os.close, folder := self.open(prefix, FOLDER))
+            with os.scandir(folder) as entries:
+                return sorted(entry.name + "/" * _is_folder(entry) for entry in entries if _is_listed(entry.name))
         return []
 
     @contextlib.contextmanager
@@ -146,19 +149,17 @@ class FolderReader:
         self._store, self._prefix, self._spare = store, store.prefix, np.empty(1, np.uint8)
 
     def whole(self, key: str, scratch: Scratch) -> Buffer | None:
-        try:
-            file = os.open(self._prefix + key, FLAGS)
-            try:
-                size = self._read(file, 0, scratch.encoded)
-                if self._store.quick is None and size:
-                    self._store.quick = import_module("azarr.integrations.page_cache").reader_of(self._store, file)
-                return scratch.encoded[:size] if size < scratch.encoded.size else self._rest(file, scratch)
-            finally:
-                os.close(file)
-        except FileNotFoundError:
+        if (file := self._open(key)) is None:
             return None
+        try:
+            size = self._read(file, 0, scratch.encoded)
+            if self._store.quick is None and size:
+                self._store.quick = import_module("azarr.integrations.page_cache").reader_of(self._store, file)
+            return scratch.encoded[:size] if size < scratch.encoded.size else self._rest(file, scratch)
         except OSError as error:
             raise self._error(error, key) from error
+        finally:
+            os.close(file)
 
     def part(self, key: str, byte_range: ByteRange, scratch: Scratch) -> Value | None:
         if (file := self._open(key)) is None:
@@ -187,7 +188,7 @@ class FolderReader:
 
     def _open(self, key: str) -> int | None:
         try:
-            return os.open(self._prefix + key, FLAGS)
+            return self._store.open(key, FLAGS)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -222,6 +223,10 @@ def _readv_at(file: int, buffers: Any, start: int) -> int:
 
 
 _preadv: Callable[[int, Any, int], int] = getattr(os, "preadv", _readv_at)  # which not every system has
+
+
+def _is_listed(name: str) -> bool:
+    return not (name.startswith(STAGED) or "\\" in name or NO_TEXT.search(name))  # which are no keys: nobody could read them
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -75,6 +75,7 @@ class MemoryStore:
 
     @asynccontextmanager
     async def hold(self, key: str) -> AsyncGenerator[None]:
+        check_key(key)
         yield  # no other process can reach the mapping
 
     async def replace(self, key: str, data: Buffer | None, version: str | None) -> bool:

@@ -24,6 +24,7 @@ from azarr.errors import CorruptData, InvalidKey, ObjectChanged, StoreError, red
 from azarr.scratch import view
 from azarr.stores import store_from
 from azarr.stores.base import UNKNOWN, ByteRange, Kept, Store, Value, check_key, is_blocking
+from azarr.stores.local import LocalStore
 from azarr.stores.memory import sliced
 from azarr.stores.reference_documents import Entry, Index, Part
 from azarr.stores.reference_runs import Runs
@@ -192,7 +193,7 @@ def _document_of(source: Any, context: Context | None) -> tuple[Store | None, st
     if not separator or scheme == "file":
         path = os.path.abspath(unquote("/" + rest.partition("/")[2]) if separator else text)
         folder, name = os.path.split(path)
-        return store_from(folder, context), name + end, parse_place(folder), None
+        return LocalStore(folder, follow_symlinks="anywhere"), name + end, parse_place(folder), None
     if scheme in PORTS:
         split = urlsplit(text)
         folder, _, name = split.path.rstrip("/").rpartition("/")

@@ -11,7 +11,7 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Self
 
 from azarr.errors import StoreError
@@ -26,20 +26,21 @@ MOVED = 100
 """Tries to write into a folder that others delete and make again."""
 PARTS = 1024
 """Buffers that are written at a time; operating systems take no more."""
-CLOSED = getattr(os, "O_CLOEXEC", 0)
+CLOSED, NOFOLLOW = getattr(os, "O_CLOEXEC", 0), getattr(os, "O_NOFOLLOW", 0)
 NEW, FOLDER = os.O_WRONLY | os.O_CREAT | os.O_EXCL | CLOSED, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | CLOSED
 
 
 class Writer:
-    """One worker's way of writing below `prefix`; errors call the store `where`. What it needs for itself is gone when it ends.
+    """One worker's way of writing below `prefix`, where `open_below` opens folders; errors call the store `where`.
 
-    Its folder below `STAGED` is made when it is needed, and locked as long as it lives; `clean` deletes those that are not.
+    What it needs for itself is gone when it ends: its folder below `STAGED` is made when it is needed, and locked as long as it lives;
+    `leftovers` deletes those that are not.
     """
 
-    __slots__ = ("_above", "_folder", "_full", "_own", "_own_path", "_prefix", "_where")
+    __slots__ = ("_above", "_folder", "_full", "_open_below", "_own", "_own_path", "_prefix", "_where")
 
-    def __init__(self, prefix: str, where: object, *, full: bool) -> None:
-        self._prefix, self._where, self._full = prefix, where, full
+    def __init__(self, prefix: str, open_below: Callable[[str, int], int], where: object, *, full: bool) -> None:
+        self._prefix, self._open_below, self._where, self._full = prefix, open_below, where, full
         self._above, self._folder = "", -1
         self._own_path, self._own = "", -1
 
@@ -91,10 +92,11 @@ class Writer:
     def _settle(self) -> None:
         """Make this writer's own folder, and lock it."""
         while True:
-            path = os.path.join(self._prefix + STAGED, os.urandom(8).hex())
+            path = os.path.join(self._prefix + STAGED, name := os.urandom(8).hex())
             try:
-                os.mkdir(path)
-                folder = os.open(path, FOLDER)
+                with self._opened(self._prefix + STAGED, NOFOLLOW) as staged:
+                    os.mkdir(name, dir_fd=staged)
+                    folder = os.open(name, FOLDER | NOFOLLOW, dir_fd=staged)
             except FileNotFoundError:
                 with contextlib.suppress(FileExistsError):  # `exist_ok` fails where others delete it meanwhile
                     os.makedirs(self._prefix + STAGED)
@@ -140,12 +142,12 @@ class Writer:
         if self._above != path:
             self._forget()
             try:
-                self._folder = os.open(path, FOLDER)
+                self._folder = self._open_below(path[len(self._prefix) :], FOLDER)
             except FileNotFoundError:
                 if not make:
                     raise
                 self._make(path)
-                self._folder = os.open(path, FOLDER)
+                self._folder = self._open_below(path[len(self._prefix) :], FOLDER)
             self._above = path
         return self._folder
 
@@ -170,42 +172,30 @@ class Writer:
         """Delete the folder if it is empty, and those above: a chunk of another array may be called as they are."""
         with contextlib.suppress(OSError):  # it is not empty
             while folder.startswith(self._prefix):
-                os.rmdir(folder)
-                folder = os.path.dirname(folder)
+                folder, name = os.path.split(folder)
+                with self._opened(folder) as above:
+                    os.rmdir(name, dir_fd=above)
 
     def _make(self, path: str) -> None:
         """The folder and those above it. Their names are as durable as what will be in them."""
-        above = os.path.dirname(path)
-        if above and not os.path.isdir(above):
+        above, name = os.path.split(path)
+        if not os.path.isdir(above):
             self._make(above)
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(path)
-        if self._full:
-            with opened(above or os.curdir) as folder:
+        with self._opened(above) as folder:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, dir_fd=folder)
+            if self._full:
                 os.fsync(folder)
 
-
-def clean(prefix: str) -> None:
-    """Delete what writers left behind that are dead; those that live hold a lock."""
-    with contextlib.suppress(OSError):  # there is nothing left behind, or others are writing
-        for name in os.listdir(prefix + STAGED):
-            path = os.path.join(prefix + STAGED, name)
-            with contextlib.suppress(FileNotFoundError, BlockingIOError), opened(path) as folder:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                for file in os.listdir(folder):
-                    os.unlink(file, dir_fd=folder)
-                os.rmdir(path)
-        os.rmdir(prefix + STAGED)
-
-
-@contextlib.contextmanager
-def opened(path: str) -> Generator[int]:
-    """A folder, open inside the block."""
-    folder = os.open(path, FOLDER)
-    try:
-        yield folder
-    finally:
-        os.close(folder)
+    @contextlib.contextmanager
+    def _opened(self, path: str, flags: int = 0) -> Generator[int]:
+        """A folder, open inside the block: also one above the root."""
+        below = os.path.join(path, "").startswith(self._prefix)
+        folder = self._open_below(path[len(self._prefix) :], FOLDER | flags) if below else os.open(path, FOLDER)
+        try:
+            yield folder
+        finally:
+            os.close(folder)
 
 
 def version_of(status: os.stat_result) -> str:

@@ -22,6 +22,7 @@ from azarr.errors import StoreError, redact
 from azarr.scratch import Buffer, Bytes, Scratch, view
 from azarr.stores import MemoryStore, store_from
 from azarr.stores.base import BlockingWritable, ByteRange, Store, Value, check_key, is_blocking
+from azarr.stores.local import LocalStore
 from azarr.stores.zip_directory import STORED, Directory, below, finding, names_below, parsed
 from azarr.stores.zip_writing import ZipWriter, writing
 
@@ -222,4 +223,5 @@ def _located(source: Any, key: str | None, context: Context | None) -> tuple[Sto
         return store_from(urlunsplit(parts._replace(path=above + slash)), context), check_key(key)
     name = place.rpartition("/")[2] if scheme else os.path.basename(place)
     above = place[: len(place) - len(name)] or os.curdir
-    return store_from(above, context), check_key(unquote(name) if scheme == "file" else name)
+    store = LocalStore(above, follow_symlinks="anywhere") if scheme in ("", "file") else store_from(above, context)
+    return store, check_key(unquote(name) if scheme == "file" else name)

@@ -1,0 +1,95 @@
+"""Opening what lies below a folder, and nothing else, whatever symbolic links there are, and whenever they were made.
+
+A path without links is opened by one call that refuses links: `openat2` of Linux, or part by part. Where there are some, the path they lead
+to is compared with the folder, and then opened by the same call: who puts a link there between the two is refused.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+import sys
+from collections.abc import Callable
+from functools import cache, partial
+
+from azarr.stores.base import check_key
+
+OPENAT2, AT_FDCWD, NO_SYMLINKS = 437, -100, 0x04
+FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+LINKED = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
+"""How systems say that a part of a path is a link; or, some, that it is a file."""
+
+
+def open_below(root: str, path: str, flags: int) -> int:
+    """A descriptor of `path` below the folder `root`, or of that; with O_NOFOLLOW, no link is followed.
+
+    Errors: `OSError`, of which EXDEV says that a link leads out.
+    """
+    if path:
+        check_key(path)
+    try:
+        return open_unlinked(root, path, flags)
+    except OSError as error:
+        if error.errno not in LINKED or flags & NOFOLLOW:
+            raise
+    real_root, real = os.path.realpath(root), os.path.realpath(os.path.join(root, path))
+    if real != real_root and not real.startswith(os.path.join(real_root, "")):
+        raise OSError(errno.EXDEV, "a symbolic link leads out of the folder, which only follow_symlinks='anywhere' allows")
+    return open_unlinked(real_root, os.path.relpath(real, real_root) if real != real_root else "", flags)
+
+
+def open_anywhere(root: str, path: str, flags: int) -> int:
+    """The same, where links may lead anywhere."""
+    return os.open(os.path.join(root, check_key(path)) if path else root, flags)
+
+
+def opener(root: str, follow_symlinks: str) -> Callable[[str, int], int]:
+    """What opens paths below `root`, with the flags of `os.open`."""
+    ways = {"inside": open_below, "anywhere": open_anywhere}
+    if follow_symlinks not in ways:
+        raise ValueError(f"follow_symlinks is 'inside' or 'anywhere', not {follow_symlinks!r}")
+    return partial(ways[follow_symlinks], root)
+
+
+def open_unlinked(root: str, path: str, flags: int) -> int:
+    """A descriptor of `path` below `root`, where no part of either is a link."""
+    openat2 = _openat2()
+    if openat2 is None:
+        return _walked(root, path, flags)
+    place, how = os.path.join(root, path), struct.pack("=QQQ", flags, 0, NO_SYMLINKS)
+    sys.audit("open", place, None, flags)  # as all that Python opens
+    while (file := openat2(OPENAT2, AT_FDCWD, os.fsencode(place), how, len(how))) < 0:
+        if (code := ctypes.get_errno()) != errno.EINTR:
+            raise OSError(code, os.strerror(code), place)
+    return file
+
+
+@cache
+def _openat2() -> Callable[..., int] | None:
+    """The call of Linux; None where it is not there, or is forbidden."""
+    if sys.platform != "linux":
+        return None
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    call.restype, call.argtypes = ctypes.c_long, (ctypes.c_long, ctypes.c_long, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t)
+    how = struct.pack("=QQQ", FOLDER, 0, NO_SYMLINKS)
+    if (file := call(OPENAT2, AT_FDCWD, b"/", how, len(how))) < 0:
+        return None
+    os.close(file)
+    return call
+
+
+def _walked(root: str, path: str, flags: int) -> int:
+    """The same, part by part."""
+    file = os.open(root, FOLDER if path else flags)
+    parts = path.split("/") if path else []
+    for number, part in enumerate(parts, 1):
+        try:
+            file, above = os.open(part, (flags if number == len(parts) else FOLDER) | NOFOLLOW, dir_fd=file), file
+        except OSError:
+            os.close(file)
+            raise
+        os.close(above)
+    return file
