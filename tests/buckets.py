@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
@@ -25,8 +26,8 @@ async def bucket_of(objects: Mapping[str, bytes], *, public: bool = True) -> tup
 
 @cache
 def server() -> str:
-    """Where the one server is, which ends with the process."""
-    started = import_module("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    started.start()
-    host, port = started.get_host_and_port()
-    return f"http://{host}:{port}"
+    """Where the one server is, which ends with the process. One request after the other: its threads would read what is half replaced."""
+    application = import_module("moto.server").DomainDispatcherApplication(import_module("moto.server").create_backend_app)
+    started = import_module("werkzeug.serving").make_server("127.0.0.1", 0, application, threaded=False)
+    threading.Thread(target=started.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{started.server_port}"
