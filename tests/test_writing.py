@@ -261,7 +261,7 @@ def test_the_judge_of_orders_knows_a_lost_update():
     assert not in_some_order(np.zeros((3, 4), int), [left])
 
 
-@pytest.mark.parametrize("rounds", [500])
+@pytest.mark.parametrize("rounds", [200])
 @pytest.mark.parametrize("sharded", [False, True])
 def test_overlapping_writes_equal_some_order_of_them(rounds: int, sharded: bool, tmp_path: Any):
     rng = np.random.default_rng(sharded)
