@@ -13,10 +13,11 @@ import struct
 import sys
 from collections.abc import Callable
 from functools import cache, partial
+from typing import Any
 
 from azarr.stores.base import check_key
 
-OPENAT2, AT_FDCWD, NO_SYMLINKS = 437, -100, 0x04
+OPENAT2, AT_FDCWD, NO_SYMLINKS, RESOLVE_CACHED = 437, -100, 0x04, 0x20
 FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
 LINKED = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
@@ -47,38 +48,62 @@ def open_anywhere(root: str, path: str, flags: int) -> int:
 
 
 def opener(root: str, follow_symlinks: str) -> Callable[[str, int], int]:
-    """What opens paths below `root`, with the flags of `os.open`."""
+    """What opens paths below `root`, which ends in a separator, with the flags of `os.open`."""
     ways = {"inside": open_below, "anywhere": open_anywhere}
     if follow_symlinks not in ways:
         raise ValueError(f"follow_symlinks is 'inside' or 'anywhere', not {follow_symlinks!r}")
-    return partial(ways[follow_symlinks], root)
+    if follow_symlinks == "anywhere" or not can_openat2():
+        return partial(ways[follow_symlinks], root)
+    call = openat2(cached=True)
+
+    def at_once(path: str, flags: int) -> int:
+        place = root + (check_key(path) if path else "")
+        sys.audit("open", place, None, flags)  # as all that Python opens
+        file = call_openat2(call, os.fsencode(place), how(flags, cached=True))
+        return file if file >= 0 else open_below(root, path, flags)
+
+    return at_once
 
 
 def open_unlinked(root: str, path: str, flags: int) -> int:
     """A descriptor of `path` below `root`, where no part of either is a link."""
-    openat2 = _openat2()
-    if openat2 is None:
+    if not can_openat2():
         return _walked(root, path, flags)
-    place, how = os.path.join(root, path), struct.pack("=QQQ", flags, 0, NO_SYMLINKS)
+    place = os.path.join(root, path)
     sys.audit("open", place, None, flags)  # as all that Python opens
-    while (file := openat2(OPENAT2, AT_FDCWD, os.fsencode(place), how, len(how))) < 0:
-        if (code := ctypes.get_errno()) != errno.EINTR:
-            raise OSError(code, os.strerror(code), place)
+    while (file := call_openat2(openat2(cached=False), os.fsencode(place), how(flags, cached=False))) < 0:
+        if file != -errno.EINTR:
+            raise OSError(-file, os.strerror(-file), place)
     return file
 
 
+def call_openat2(call: Any, path: bytes, how_opened: bytes) -> int:
+    """A descriptor, or the number of the error, below 0."""
+    file = call(OPENAT2, AT_FDCWD, path, how_opened, len(how_opened))
+    return file if file >= 0 else -ctypes.get_errno()
+
+
 @cache
-def _openat2() -> Callable[..., int] | None:
-    """The call of Linux; None where it is not there, or is forbidden."""
-    if sys.platform != "linux":
-        return None
-    call = ctypes.CDLL(None, use_errno=True).syscall
+def how(flags: int, *, cached: bool) -> bytes:
+    """What `openat2` is told: to follow no links, and with `cached` not to wait either."""
+    return struct.pack("=QQQ", flags, 0, NO_SYMLINKS | RESOLVE_CACHED * cached)
+
+
+@cache
+def openat2(*, cached: bool) -> Any:
+    """The call of Linux. What is told not to wait keeps the GIL: to get it back takes longer than the call."""
+    call = (ctypes.PyDLL if cached else ctypes.CDLL)(None, use_errno=True).syscall
     call.restype, call.argtypes = ctypes.c_long, (ctypes.c_long, ctypes.c_long, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t)
-    how = struct.pack("=QQQ", FOLDER, 0, NO_SYMLINKS)
-    if (file := call(OPENAT2, AT_FDCWD, b"/", how, len(how))) < 0:
-        return None
-    os.close(file)
     return call
+
+
+@cache
+def can_openat2() -> bool:
+    """Whether there is that call, and it is not forbidden."""
+    if sys.platform != "linux" or (file := call_openat2(openat2(cached=True), b"/", how(FOLDER, cached=True))) < 0:
+        return False
+    os.close(file)
+    return True
 
 
 def _walked(root: str, path: str, flags: int) -> int:

@@ -5,40 +5,29 @@ That a file is not there is an answer too, where the kernel remembers it. File s
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-import struct
-from collections.abc import Callable
-from functools import cache
 from typing import Any, Literal
 
+from azarr.integrations.beneath import call_openat2, how, openat2
 from azarr.scratch import Buffer, Bytes, Scratch
 from azarr.stores.base import WouldWait, check_key
 from azarr.stores.local import FolderReader, LocalStore
 
 MOST_AT_ONCE = 256 << 10
 """Bytes that the event loop copies from the page cache at a time."""
-OPENAT2, AT_FDCWD, RESOLVE_CACHED, NO_SYMLINKS = 437, -100, 0x20, 0x04
-HOW = struct.pack("=QQQ", os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0), 0, RESOLVE_CACHED | NO_SYMLINKS)
+HOW = how(os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0), cached=True)
 NOWAIT: int = getattr(os, "RWF_NOWAIT", 0) if hasattr(os, "preadv") else 0
 """0 where there is no such thing: whoever asks `is_quick` before does not read there."""
 
 
-@cache
-def _openat2() -> Callable[..., int]:
-    call = ctypes.PyDLL(None, use_errno=True).syscall  # keeps the GIL, as it does not wait
-    call.restype, call.argtypes = ctypes.c_long, (ctypes.c_long, ctypes.c_long, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t)
-    return call
-
-
 def open_cached(path: bytes) -> int | None:
     """A descriptor to read from; None if there is no such file."""
-    if (file := _openat2()(OPENAT2, AT_FDCWD, path, HOW, len(HOW))) >= 0:
+    if (file := call_openat2(openat2(cached=True), path, HOW)) >= 0:
         return file
-    if (code := ctypes.get_errno()) == errno.ENOENT:
+    if file == -errno.ENOENT:
         return None
-    raise OSError(code, os.strerror(code))
+    raise OSError(-file, os.strerror(-file))
 
 
 def read_cached(file: int, start: int, *buffers: Any) -> int:
