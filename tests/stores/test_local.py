@@ -7,6 +7,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import pickle
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -440,3 +441,11 @@ async def test_files_whose_names_are_no_keys_are_not_listed(tmp_path: Path):
 
 async def test_name_of_the_store_is_its_folder(tmp_path: Path):
     assert repr(LocalStore(tmp_path)) == f"LocalStore({str(tmp_path)!r})"
+
+
+@pytest.mark.usefixtures("opening")
+@pytest.mark.parametrize("follow_symlinks", ["inside", "anywhere"])
+async def test_a_pickled_store_reads_as_before(follow_symlinks: str, tmp_path: Path):
+    (tmp_path / "x").write_bytes(b"data")
+    again = pickle.loads(pickle.dumps(LocalStore(tmp_path, follow_symlinks=follow_symlinks)))
+    assert bytes((await again.get("x")).data) == b"data"

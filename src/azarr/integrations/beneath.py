@@ -52,17 +52,15 @@ def opener(root: str, follow_symlinks: str) -> Callable[[str, int], int]:
     ways = {"inside": open_below, "anywhere": open_anywhere}
     if follow_symlinks not in ways:
         raise ValueError(f"follow_symlinks is 'inside' or 'anywhere', not {follow_symlinks!r}")
-    if follow_symlinks == "anywhere" or not can_openat2():
-        return partial(ways[follow_symlinks], root)
-    call = openat2(cached=True)
+    return partial(ways[follow_symlinks] if follow_symlinks == "anywhere" or not can_openat2() else open_at_once, root)
 
-    def at_once(path: str, flags: int) -> int:
-        place = root + (check_key(path) if path else "")
-        sys.audit("open", place, None, flags)  # as all that Python opens
-        file = call_openat2(call, os.fsencode(place), how(flags, cached=True))
-        return file if file >= 0 else open_below(root, path, flags)
 
-    return at_once
+def open_at_once(root: str, path: str, flags: int) -> int:
+    """As `open_below`, by one call where what it needs is in memory."""
+    place = root + (check_key(path) if path else "")
+    sys.audit("open", place, None, flags)  # as all that Python opens
+    file = call_openat2(openat2(cached=True), os.fsencode(place), how(flags, cached=True))
+    return file if file >= 0 else open_below(root, path, flags)
 
 
 def open_unlinked(root: str, path: str, flags: int) -> int:
