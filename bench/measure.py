@@ -82,6 +82,7 @@ def compare(cells: Cells, least: float = 0.0) -> dict[str, Any]:
     Peers that write in place do less than we do, and are none here.
     """
     figures = {name: cell["figure"] for name, cell in cells.items() if "figure" in cell}
+    ours = min((figure for name, figure in figures.items() if LIBRARIES[name].family == OURS), default=None)
     floors = [figure for name, figure in figures.items() if LIBRARIES[name].family == FLOOR]
     equal = {name: figure for name, figure in figures.items() if not cells[name].get("in_place")}
     peers = {name: figure for name, figure in equal.items() if LIBRARIES[name].family not in (OURS, FLOOR)}
@@ -89,11 +90,11 @@ def compare(cells: Cells, least: float = 0.0) -> dict[str, Any]:
     waiting = {name: figure for name, figure in peers.items() if LIBRARIES[name].waits}
     best_awaited = min(waiting, key=lambda name: waiting[name], default=None)
     return {
-        OURS: figures.get(OURS),
+        OURS: ours,
         "best_peer": best,
-        "ratio": _ratio(peers.get(best or ""), figures.get(OURS), least),
+        "ratio": _ratio(peers.get(best or ""), ours, least),
         "best_awaited_peer": best_awaited,
-        "ratio_awaited": _ratio(peers.get(best_awaited or ""), figures.get(OURS), least),
+        "ratio_awaited": _ratio(peers.get(best_awaited or ""), ours, least),
         "floor": min(floors, default=None),
     }
 

@@ -308,6 +308,7 @@ def test_all_is_done_with_the_keyboard(viewer: Page, site: Site, climate: Path):
 def test_a_phone_has_a_drawer_and_needs_no_scrolling_sideways(viewer: Page, site: Site, climate: Path):
     viewer.set_viewport_size({"width": 390, "height": 844})
     opened(viewer, site.add(objects_of(climate)))
+    expect(viewer.locator("#contents")).to_be_visible()  # what was open before is hidden, and its text is still there
     expect(viewer.locator("#contents")).to_contain_text("air_temperature")
     expect(viewer.locator("#drawer")).to_be_hidden()
     viewer.click("#menu")
