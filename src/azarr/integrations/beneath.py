@@ -12,7 +12,7 @@ import os
 import struct
 import sys
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, cached_property
 from typing import Any
 
 from azarr.stores.base import check_key
@@ -42,25 +42,63 @@ def open_below(root: str, path: str, flags: int) -> int:
     return open_unlinked(real_root, os.path.relpath(real, real_root) if real != real_root else "", flags)
 
 
-def open_anywhere(root: str, path: str, flags: int) -> int:
-    """The same, where links may lead anywhere."""
-    return os.open(os.path.join(root, check_key(path)) if path else root, flags)
+class Opener:
+    """Opens paths below the folder `root`, with the flags of `os.open`. `follow_symlinks` is "inside" or "anywhere"."""
+
+    def __init__(self, root: str, follow_symlinks: str) -> None:
+        if follow_symlinks not in ("inside", "anywhere"):
+            raise ValueError(f"follow_symlinks is 'inside' or 'anywhere', not {follow_symlinks!r}")
+        self.root, self.anywhere = root, follow_symlinks == "anywhere"
+
+    @cached_property
+    def prefix(self) -> str:
+        """What all paths begin with: the folder, without links, and a separator. The disk is asked for it when it is needed first."""
+        return os.path.join(os.path.realpath(self.root), "")
+
+    def __call__(self, path: str, flags: int) -> int:
+        if self.anywhere:
+            return os.open(self.prefix + (check_key(path) if path else ""), flags)
+        return open_below(self.prefix, path, flags)
+
+    def near(self) -> Callable[[str, int], int]:
+        """The same for one thread, and as long as one read takes."""
+        return self if self.anywhere else _Near(self)
 
 
-def opener(root: str, follow_symlinks: str) -> Callable[[str, int], int]:
-    """What opens paths below `root`, which ends in a separator, with the flags of `os.open`."""
-    ways = {"inside": open_below, "anywhere": open_anywhere}
-    if follow_symlinks not in ways:
-        raise ValueError(f"follow_symlinks is 'inside' or 'anywhere', not {follow_symlinks!r}")
-    return partial(ways[follow_symlinks] if follow_symlinks == "anywhere" or not can_openat2() else open_at_once, root)
+class _Near:
+    """Keeps open the folder of the file before, as the next one is beside it most often: then no path has to be looked through."""
 
+    __slots__ = ("_above", "_folder", "_open")
 
-def open_at_once(root: str, path: str, flags: int) -> int:
-    """As `open_below`, by one call where what it needs is in memory."""
-    place = root + (check_key(path) if path else "")
-    sys.audit("open", place, None, flags)  # as all that Python opens
-    file = call_openat2(openat2(cached=True), os.fsencode(place), how(flags, cached=True))
-    return file if file >= 0 else open_below(root, path, flags)
+    def __init__(self, opener: Opener) -> None:
+        self._open, self._folder = opener, -1
+        self._above: str | None = None
+
+    def __call__(self, path: str, flags: int) -> int:
+        name = path[path.rfind("/") + 1 :]
+        above = path[: len(path) - len(name)]
+        if above != self._above:
+            file = self._open(path, flags)
+            self._close()
+            self._above = above
+            return file
+        if not name.isalnum():  # as most names of chunks are
+            check_key(path)
+        if self._folder < 0:
+            self._folder = self._open(above[:-1], FOLDER)
+        try:
+            return os.open(name, flags | NOFOLLOW, dir_fd=self._folder)
+        except OSError as error:
+            if error.errno not in LINKED:
+                raise
+        return self._open(path, flags)
+
+    def _close(self) -> None:
+        if self._folder >= 0:
+            os.close(self._folder)
+            self._folder = -1
+
+    __del__ = _close
 
 
 def open_unlinked(root: str, path: str, flags: int) -> int:

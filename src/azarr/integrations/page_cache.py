@@ -54,7 +54,7 @@ class AtOnce(FolderReader):
 
     def _open(self, key: str) -> int | None:
         try:
-            return open_cached(os.fsencode(self._prefix + check_key(key)))
+            return open_cached(os.fsencode(self._store.open.prefix + check_key(key)))
         except OSError as error:
             raise WouldWait from error
 

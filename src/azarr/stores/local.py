@@ -41,8 +41,8 @@ class LocalStore:
             raise ValueError(f"durability is 'rename' or 'full', not {durability!r}")
         text = os.fspath(root)
         self.root = Path(unquote(urlsplit(text).path) if text.startswith("file://") else text)
-        self.prefix, self.durability = os.path.join(os.path.realpath(self.root), ""), durability
-        self.open: Callable[[str, int], int] = import_module("azarr.integrations.beneath").opener(self.prefix, follow_symlinks)
+        self.durability = durability
+        self.open: Any = import_module("azarr.integrations.beneath").Opener(str(self.root), follow_symlinks)
         self.quick: Reader | Literal[False] | None = None
         """How the event loop may read here; a worker finds out whether it may."""
 
@@ -96,14 +96,14 @@ class LocalStore:
             return writer.put(key, data, version)
 
     def writer(self) -> Writer:
-        return Writer(self.prefix, self.open, self, full=self.durability == "full")
+        return Writer(self.open.prefix, self.open, self, full=self.durability == "full")
 
     def place(self, key: str) -> str:
-        return os.path.abspath(self.prefix + key)
+        return os.path.abspath(self.open.prefix + key)
 
     @contextlib.asynccontextmanager
     async def hold(self, key: str) -> AsyncGenerator[None]:
-        path = self.prefix + check_key(key)
+        path = self.open.prefix + check_key(key)
         with contextlib.ExitStack() as held:  # also if this is cancelled just when the lock was taken
             # Other processes set no event, and a thread that blocks on the lock could not be cancelled.
             while not await offload(lambda: self._hold(key, path, held)):  # noqa: ASYNC110
@@ -123,7 +123,7 @@ class LocalStore:
             return False
 
     async def clean(self) -> None:
-        await offload(lambda: import_module("azarr.integrations.leftovers").clean(self.prefix))
+        await offload(lambda: import_module("azarr.integrations.leftovers").clean(self.open.prefix))
 
     def _names(self, prefix: str) -> Sequence[str]:
         with self._translating(prefix), contextlib.suppress(FileNotFoundError), contextlib.ExitStack() as opened:
@@ -143,10 +143,10 @@ class LocalStore:
 class FolderReader:
     """One worker's way into the folder: `os.preadv` into that worker's scratch; no Python file object, nothing allocated."""
 
-    __slots__ = ("_prefix", "_spare", "_store")
+    __slots__ = ("_near", "_spare", "_store")
 
     def __init__(self, store: LocalStore) -> None:
-        self._store, self._prefix, self._spare = store, store.prefix, np.empty(1, np.uint8)
+        self._store, self._near, self._spare = store, store.open.near(), np.empty(1, np.uint8)
 
     def whole(self, key: str, scratch: Scratch) -> Buffer | None:
         if (file := self._open(key)) is None:
@@ -188,7 +188,7 @@ class FolderReader:
 
     def _open(self, key: str) -> int | None:
         try:
-            return self._store.open(key, FLAGS)
+            return self._near(key, FLAGS)
         except FileNotFoundError:
             return None
         except OSError as error:
