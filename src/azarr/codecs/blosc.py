@@ -36,12 +36,15 @@ class Blosc(BytesBytes):
 
     def decode(self, data: Buffer, size: int | None, bound: int, out: Bytes | None, scratch: Scratch) -> Buffer:
         raw = view(data)
-        nbytes, flags, whole = validated(raw, size, bound)
+        nbytes, flags, whole, short = validated(raw, size, bound)
         into = np.empty(nbytes, np.uint8) if out is None else out
         if not nbytes:
             return into
         if not flags & STORED and flags >> 5 == SNAPPY:
             raw = _unsnapped(raw)
+        elif short:
+            raw = raw.copy()
+            raw[2] |= WHOLE_BLOCKS  # libblosc2 goes by the flag alone
         # libblosc2 leaves the last bytes of a bitshuffled block undefined, and says nothing, where they are no whole element.
         native = decoder("blosc", scratch) if whole or not flags & BITSHUFFLED else None
         if native is not None:
@@ -65,8 +68,11 @@ class Blosc(BytesBytes):
         return module.compress(elements, self.cname.encode(), self.clevel, self.shuffle, self.blocksize)
 
 
-def validated(raw: Bytes, size: int | None, bound: int) -> tuple[int, int, bool]:
-    """Decoded size, flags, and whether blocks hold whole elements, once header and block table are seen to fit the bytes at hand."""
+def validated(raw: Bytes, size: int | None, bound: int) -> tuple[int, int, bool, bool]:
+    """Decoded size and flags, whether blocks hold whole elements, and whether they are too short to be split, which no flag tells.
+
+    Header and block table are seen to fit the bytes at hand.
+    """
     if raw.size < HEADER.size:
         raise ChunkDecodeError(f"{raw.size} bytes are too few for a blosc header")
     version, _, flags, typesize, nbytes, blocksize, cbytes = HEADER.unpack_from(raw.data)
@@ -79,7 +85,7 @@ def validated(raw: Bytes, size: int | None, bound: int) -> tuple[int, int, bool]
     if flags & STORED or not nbytes:
         if cbytes != HEADER.size + nbytes:
             raise ChunkDecodeError(f"blosc stores {cbytes - HEADER.size:,} bytes, but states {nbytes:,}")
-        return nbytes, flags, True
+        return nbytes, flags, True, False
     if not 0 < blocksize <= nbytes:
         raise ChunkDecodeError(f"blosc states blocks of {blocksize:,} bytes in {nbytes:,}")
     blocks = -(-nbytes // blocksize)
@@ -87,7 +93,13 @@ def validated(raw: Bytes, size: int | None, bound: int) -> tuple[int, int, bool]
     starts = struct.unpack_from(f"<{blocks}I", raw.data, HEADER.size) if cbytes >= least else (0,)
     if min(starts) < least or max(starts) > cbytes - 4:
         raise ChunkDecodeError(f"the table of {blocks:,} blosc blocks points outside the chunk of {cbytes:,} bytes")
-    return nbytes, flags, not (nbytes % typesize or blocksize % typesize)
+    short = not flags & WHOLE_BLOCKS and not splits(typesize, blocksize)
+    return nbytes, flags, not (nbytes % typesize or blocksize % typesize), short
+
+
+def splits(typesize: int, blocksize: int) -> bool:
+    """Whether blocks are split into one stream per byte of an element, where no flag says that they are whole."""
+    return typesize <= 16 and blocksize // typesize >= 128
 
 
 def _unsnapped(raw: Bytes) -> Bytes:
@@ -96,7 +108,7 @@ def _unsnapped(raw: Bytes) -> Bytes:
     version, inner, flags, typesize, nbytes, blocksize, _ = HEADER.unpack_from(raw.data)
     starts = struct.unpack_from(f"<{-(-nbytes // blocksize)}I", raw.data, HEADER.size)
     table, parts, total = list[int](), list[bytes](), HEADER.size + U32.size * len(starts)
-    split = not flags & WHOLE_BLOCKS and typesize <= 16 and blocksize // typesize >= 128
+    split = not flags & WHOLE_BLOCKS and splits(typesize, blocksize)
     for first, start in zip(range(0, nbytes, blocksize), starts, strict=True):
         length, position = min(blocksize, nbytes - first), start
         streams = typesize if split and length == blocksize else 1

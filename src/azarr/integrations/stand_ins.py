@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from azarr.codecs.blosc import BITSHUFFLED, STORED, WHOLE_BLOCKS, splits
 from azarr.codecs.native import decoder, library
 from azarr.errors import MissingPackage
 from azarr.scratch import Bytes, Scratch, view
@@ -27,12 +28,15 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "blosc1_compress": (c_int, [c_int, c_int, c_size_t, c_size_t, c_void_p, c_void_p, c_size_t]),
     "blosc1_set_compressor": (c_int, [c_char_p]),
     "blosc1_set_blocksize": (None, [c_size_t]),
+    "blosc1_set_splitmode": (None, [c_int]),
     "LZ4_decompress_safe": (c_int, [c_void_p, c_void_p, c_int, c_int]),
     "LZ4_compress_fast": (c_int, [c_void_p, c_void_p, c_int, c_int, c_int]),
     "LZ4_compressBound": (c_int, [c_int]),
 }
-BYTES, BITS, BITSHUFFLED = 1, 2, 0x4
-"""How elements are shuffled, and the flag of the latter in a header."""
+BYTES, BITS = 1, 2
+"""How elements are shuffled."""
+NEVER_SPLIT, SPLIT_AS_BLOSC_1 = 2, 4
+"""Into one stream per byte of an element; the second is libblosc2's default."""
 OVERHEAD = 32
 """Bytes by which a chunk of Blosc may be longer than what is in it."""
 
@@ -89,21 +93,29 @@ class Blosc:
 
     def compress(self, elements: Any, cname: bytes, clevel: int, shuffle: int, blocksize: int) -> Bytes:
         """`elements` as one chunk."""
+        size, typesize = elements.nbytes, elements.dtype.itemsize
+        if blocksize > typesize:  # of blocks that end inside of an element, libblosc2 makes what nothing can decode
+            blocksize -= blocksize % typesize
+        out = self._compressed(elements, cname, clevel, shuffle, blocksize, SPLIT_AS_BLOSC_1)
+        block = int.from_bytes(out[8:12].tobytes(), "little")
+        if shuffle == BITS and (size % (8 * typesize) or (block < size and block % (8 * typesize))):
+            # Blosc 1 leaves blocks of other than whole groups of eight elements as they are, which its successor does not.
+            return self.compress(elements, cname, clevel, BYTES, blocksize)
+        if not out[2] & (STORED | WHOLE_BLOCKS) and not splits(typesize, block):
+            return self._compressed(elements, cname, clevel, shuffle, blocksize, NEVER_SPLIT)
+        return out
+
+    def _compressed(self, elements: Any, cname: bytes, clevel: int, shuffle: int, blocksize: int, split: int) -> Bytes:
         raw, calls = view(elements), self._library
         out = np.empty(raw.size + OVERHEAD, np.uint8)
         calls.blosc1_set_compressor(cname)
         calls.blosc1_set_blocksize(blocksize)
-        typesize = elements.dtype.itemsize
-        size = calls.blosc1_compress(clevel, shuffle, typesize, raw.size, raw.ctypes.data, out.ctypes.data, out.size)
+        calls.blosc1_set_splitmode(split)
+        size = calls.blosc1_compress(clevel, shuffle, elements.dtype.itemsize, raw.size, raw.ctypes.data, out.ctypes.data, out.size)
         if size <= 0:
             raise RuntimeError(f"blosc could not encode {raw.size:,} bytes (code {size})")
-        block = int.from_bytes(out[8:12].tobytes(), "little")
-        if shuffle == BITS and (raw.size % (8 * typesize) or (block < raw.size and block % (8 * typesize))):
-            # Blosc 1 leaves blocks of other than whole groups of eight elements as they are, which its successor does not.
-            return self.compress(elements, cname, clevel, BYTES, blocksize)
         out[0] = 2  # the format that it is, and not that of the library
         return out[:size]
-
 
     def decompress(self, raw: Bytes, into: Bytes) -> None:
         """`raw`, whose header is validated, into `into`: where libblosc2 came after the first look for it, or cannot do it."""

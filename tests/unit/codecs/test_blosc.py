@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import struct
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from azarr.codecs import blosc, native
 from azarr.errors import ChunkDecodeError, MetadataError, MissingPackage, UnknownCodec
+from azarr.integrations import stand_ins
 from azarr.scratch import Scratch
 from memory import measured
 from oracles import BROWSER, cramjam, numcodecs
@@ -191,6 +193,33 @@ def test_a_chunk_of_nothing_decodes_to_nothing(scratch: Scratch) -> None:
     empty = struct.pack("<4B3I", 2, 1, 0x33, 2, 0, 0, 16)
     assert decoded(PLAIN, empty, None, scratch) == b""
     assert decoded(PLAIN, empty, 0, scratch) == b""
+
+
+@pytest.mark.parametrize(("size", "blocksize", "typesize"), [(133, 128, 7), (256, 128, 8), (300, 128, 2), (160, 80, 2), (40, 40, 4), (1000, 254, 2)])
+@pytest.mark.parametrize("flags", [0, 0x10])
+def test_blocks_too_short_to_be_split_need_no_flag_that_says_so(scratch: Scratch, size: int, blocksize: int, typesize: int, flags: int) -> None:
+    data = bytes(each % 251 for each in range(size))
+    blocks = [data[first : first + blocksize] for first in range(0, size, blocksize)]
+    starts = [16 + 4 * len(blocks) + number * (4 + blocksize) for number in range(len(blocks))]
+    streams = b"".join(struct.pack("<I", len(block)) + block for block in blocks)
+    header = struct.pack("<4B3I", 2, 1, flags, typesize, size, blocksize, 16 + 4 * len(blocks) + len(streams))
+    chunk = header + struct.pack(f"<{len(blocks)}I", *starts) + streams
+    assert decoded(PLAIN, chunk, size, scratch) == data
+    if not BROWSER:
+        assert bytes(numcodecs.Blosc().decode(chunk)) == data
+
+
+@pytest.mark.parametrize("cname", ["blosclz", "lz4", "zlib", "zstd"])
+@pytest.mark.parametrize("shuffle", [0, 1, 2])
+def test_what_the_browser_encodes_numcodecs_decodes(scratch: Scratch, cname: str, shuffle: int) -> None:
+    made = stand_ins._make(stand_ins.Blosc)
+    for typesize, blocksize, size in itertools.product((1, 2, 4, 5, 7, 12, 16, 20, 300), (0, 128, 1000), (0, 7, 133, 140, 1000, 2800)):
+        raw = (np.arange(size) // 30).astype(np.uint8)
+        elements = raw if size % typesize else raw.view(f"V{typesize}")
+        chunk = made.compress(elements, cname.encode(), 5, shuffle, blocksize)
+        assert decoded(PLAIN, chunk, size, scratch) == raw.tobytes()
+        if not BROWSER and size:
+            assert bytes(numcodecs.Blosc().decode(chunk)) == raw.tobytes()
 
 
 def test_bitshuffled_chunks_whose_last_bytes_are_no_whole_element_are_read_right(scratch: Scratch) -> None:
