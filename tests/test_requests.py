@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import azarr
+from azarr._engine.budget import budget_of
 from azarr.errors import NodeNotFound, NotAGroup, NotAnArray
 from azarr.testing import CountingStore
 from documents import waiting
