@@ -5,19 +5,20 @@ of a truncated chunk.
 """
 
 import struct
+from importlib import import_module
 
 import numpy as np
 
-from azarr.codecs.base import BytesBytes, Configuration, check_size, settings
+from azarr.codecs.base import BytesBytes, Configuration, settings
 from azarr.codecs.native import decoder
 from azarr.codecs.registry import load
 from azarr.errors import ChunkDecodeError, UnknownCodec
 from azarr.scratch import Buffer, Bytes, Scratch, view
 
-U32, HEADER = struct.Struct("<I"), struct.Struct("<4B3I")
+HEADER = struct.Struct("<4B3I")
 """The header has format version, version of the inner codec, flags, element size; decoded size, block size, compressed size."""
-SHUFFLED, STORED, BITSHUFFLED, WHOLE_BLOCKS, LZ4, SNAPPY = 0x1, 0x2, 0x4, 0x10, 1, 2
-"""Flags (the fourth: blocks are not split into one stream per byte of an element), and two of the inner codecs."""
+SHUFFLED, STORED, BITSHUFFLED, WHOLE_BLOCKS, SNAPPY = 0x1, 0x2, 0x4, 0x10, 2
+"""Flags (the fourth: blocks are not split into one stream per byte of an element), and one of the inner codecs."""
 NAMES = ("blosclz", "lz4", "lz4hc", "zlib", "zstd", "snappy")
 SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 SIZES = range(1 << 31)
@@ -41,7 +42,7 @@ class Blosc(BytesBytes):
         if not nbytes:
             return into
         if not flags & STORED and flags >> 5 == SNAPPY:
-            raw = _unsnapped(raw)
+            raw = import_module("azarr.integrations.snappy").unsnapped(raw)
         elif short:
             raw = raw.copy()
             raw[2] |= WHOLE_BLOCKS  # libblosc2 goes by the flag alone
@@ -100,32 +101,3 @@ def validated(raw: Bytes, size: int | None, bound: int) -> tuple[int, int, bool,
 def splits(typesize: int, blocksize: int) -> bool:
     """Whether blocks are split into one stream per byte of an element, where no flag says that they are whole."""
     return typesize <= 16 and blocksize // typesize >= 128
-
-
-def _unsnapped(raw: Bytes) -> Bytes:
-    """A chunk with Snappy inside, which no installed decoder knows, as the chunk of lz4 whose streams lz4 could not make shorter."""
-    snappy = load("cramjam", "blosc with snappy", "pip install cramjam").snappy
-    version, inner, flags, typesize, nbytes, blocksize, _ = HEADER.unpack_from(raw.data)
-    starts = struct.unpack_from(f"<{-(-nbytes // blocksize)}I", raw.data, HEADER.size)
-    table, parts, total = list[int](), list[bytes](), HEADER.size + U32.size * len(starts)
-    split = not flags & WHOLE_BLOCKS and splits(typesize, blocksize)
-    for first, start in zip(range(0, nbytes, blocksize), starts, strict=True):
-        length, position = min(blocksize, nbytes - first), start
-        streams = typesize if split and length == blocksize else 1
-        size = length // streams
-        table.append(total)
-        for _ in range(streams):
-            stored = U32.unpack_from(raw.data, position)[0] if position + U32.size <= raw.size else raw.size
-            position += U32.size + stored
-            if position > raw.size:
-                raise ChunkDecodeError("a blosc block reaches outside the chunk")
-            data = raw[position - stored : position].tobytes()
-            try:  # what Snappy did not make shorter is stored as it is
-                parts += (U32.pack(size), data if stored == size else bytes(snappy.decompress_raw(data, output_len=size)))
-            except Exception as error:  # cramjam.DecompressionError, which is not there to name before it is imported
-                raise ChunkDecodeError(f"not valid snappy data ({error})") from error
-            check_size(len(parts[-1]), size, "a blosc stream")
-            total += U32.size + size
-    flags = flags & 0xF | LZ4 << 5 | (0 if split else WHOLE_BLOCKS)
-    header = HEADER.pack(version, inner, flags, typesize, nbytes, blocksize, total)
-    return view(b"".join([header, struct.pack(f"<{len(table)}I", *table), *parts]))
