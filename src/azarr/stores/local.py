@@ -43,11 +43,13 @@ class LocalStore:
         self.root = Path(unquote(urlsplit(text).path) if text.startswith("file://") else text)
         self.prefix, self.durability = os.path.join(os.path.realpath(self.root), ""), durability
         self.open: Callable[[str, int], int] = import_module("azarr.integrations.beneath").opener(self.prefix, follow_symlinks)
-        self.quick: Reader | Literal[False] | None = None
-        """How the event loop may read here; a worker finds out whether it may."""
+        self.quick: Reader | Literal[False] | None = None  # how the event loop may read here; a worker finds out whether it may
 
     def __repr__(self) -> str:
         return f"LocalStore({str(self.root)!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "quick": None}
 
     def reader(self) -> FolderReader:
         return FolderReader(self)
