@@ -1,4 +1,4 @@
-"""Copying and checking whole trees on a cluster of `dask.distributed` that is there: this process lists, splits and tells; workers do the rest.
+"""Copying and checking whole trees on a cluster of `dask.distributed` that is there: this process lists and splits, workers do the rest.
 
 Each task has whole chunks or shards of the copy, so no two tasks write one object; whatever is done twice gives the same bytes. A task of a
 copy looks for the note of that copy first: where it is not seen, nothing is written.
@@ -6,7 +6,6 @@ copy looks for the note of that copy first: where it is not seen, nothing is wri
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
@@ -16,7 +15,7 @@ from typing import Any, TypeVar
 
 from azarr._engine import Progress, Tell, all_of
 from azarr.array import Array
-from azarr.context import Context, bytes_of
+from azarr.context import Context
 from azarr.errors import AzarrError, ReadOnly, StoreError
 from azarr.group import Group
 from azarr.integrations import sync
@@ -52,10 +51,8 @@ class Cluster:
                     found.append(await self.client.submit(task, item, pure=False))
                 except errors.KilledWorker as error:
                     raise AzarrError(f"several workers ended in the same task ({error}): give them more memory, or less to each") from error
-                except asyncio.CancelledError as error:
-                    if self.client.status == "running" or isinstance(error, errors.client.FutureCancelledError):
-                        raise
-                    raise AzarrError("the scheduler has gone; what was done stays done") from error
+                except errors.client.FutureCancelledError as error:
+                    raise AzarrError(f"the scheduler gave the task up ({error.reason}); what was done stays done") from error
                 progress.add(told(item))
 
         await all_of([loop() for _ in range(self.most)])

@@ -57,22 +57,20 @@ def store_later(values: Any, target: Any, path: str = "", *, region: Sequence[sl
     array = target if isinstance(target, Array) else _opened(target) if isinstance(target, Ref) else _created(values, target, path, options)
     parts = _region(array, region)
     if tuple(part.stop - part.start for part in parts) != values.shape:
-        raise SelectionError(f"values of shape {values.shape} do not fit into {parts} of an array of shape {array.shape}")
+        raise SelectionError(f"values of shape {values.shape} do not fit into region {region} of an array of shape {array.shape}")
     axes = zip(array.metadata.grid.axes, values.chunks, parts, strict=True)
     aligned = values.rechunk(tuple([_aligned(axis, sizes, part) for axis, sizes, part in axes]))
     return array, da.store([aligned], [Handle(array)], lock=False, regions=[parts], compute=False)
 
 
 def _opened(array: Array | Ref) -> Array:
-    if isinstance(array, Ref):
-        array = sync.run(array[...].open()).array
-    return array
+    return sync.run(array[...].open()).array if isinstance(array, Ref) else array
 
 
 def _created(values: Any, target: Any, path: str, options: dict[str, Any]) -> Array:
     regular = all(len({*sizes[:-1]}) <= 1 and sizes[-1] <= sizes[0] for sizes in values.chunks)
     chunks = tuple([max(1, size) for size in values.chunksize]) if regular else "auto"
-    given = {"chunks": chunks, "shape": values.shape, "dtype": values.dtype, **options}
+    given: dict[str, Any] = {"chunks": chunks, "shape": values.shape, "dtype": values.dtype, **options}
     return sync.run(create_array(target, path, **given))
 
 
