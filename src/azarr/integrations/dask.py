@@ -35,7 +35,7 @@ def from_array(array: Array | Ref, chunks: Any = "auto") -> Any:
     node = _opened(array)
     shape, dtype = node.shape, node.dtype
     parts = _auto(node) if isinstance(chunks, str) and chunks == "auto" else da.core.normalize_chunks(chunks, shape, dtype=dtype)
-    return da.from_array(Handle(node), chunks=parts, fancy=False, inline_array=True, meta=np.empty((0,) * node.ndim, dtype))
+    return da.from_array(Handle(node), chunks=parts, inline_array=True, meta=np.empty((0,) * node.ndim, dtype))
 
 
 def store(values: Any, target: Any, path: str = "", *, region: Sequence[slice] | None = None, **options: Any) -> Array:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from azarr.access import Access
 from azarr.array import Array
 from azarr.dtypes import NumPyDType
@@ -50,7 +52,8 @@ class Handle:
         return self.array.dtype
 
     def __getitem__(self, key: Any) -> Any:
-        return sync.run(self.array[key])
+        each = any(isinstance(part, list | np.ndarray) for part in (key if isinstance(key, tuple) else (key,)))
+        return sync.run(self.array.oindex[key] if each else self.array[key])  # dask, too, takes each axis by itself
 
     def __setitem__(self, key: Any, values: Any) -> None:
         sync.run(self.array[key].write(values))
