@@ -52,7 +52,8 @@ class Handle:
         return self.array.dtype
 
     def __getitem__(self, key: Any) -> Any:
-        each = any(isinstance(part, list | np.ndarray) for part in (key if isinstance(key, tuple) else (key,)))
+        parts: tuple[Any, ...] = key if isinstance(key, tuple) else (key,)
+        each = any(isinstance(part, list | np.ndarray) for part in parts)
         return sync.run(self.array.oindex[key] if each else self.array[key])  # dask, too, takes each axis by itself
 
     def __setitem__(self, key: Any, values: Any) -> None:
