@@ -52,7 +52,7 @@ class Handle:
         return self.array.dtype
 
     def __getitem__(self, key: Any) -> Any:
-        parts: tuple[Any, ...] = key if isinstance(key, tuple) else (key,)
+        parts: Any = key if isinstance(key, tuple) else (key,)  # pyright: ignore[reportUnknownVariableType]
         each = any(isinstance(part, list | np.ndarray) for part in parts)
         return sync.run(self.array.oindex[key] if each else self.array[key])  # dask, too, takes each axis by itself
 
