@@ -90,7 +90,10 @@ async def copy(
     options = {**dict.fromkeys(CHANGES, ...), **changes, "zarr_format": zarr_format}
     async with connected(client) as cluster:
         way = partial(_Copying, cluster)
-        return await copy_by(way, source, store, path, options, overwrite=overwrite, memory=memory, progress=progress, context=context)
+        made = await copy_by(way, source, store, path, options, overwrite=overwrite, memory=memory, progress=progress, context=context)
+    if isinstance(made.store, Cleaning):  # of workers that were killed
+        await made.store.clean()
+    return made
 
 
 async def verify(
@@ -114,11 +117,6 @@ class _Copying(Copying):
         self.cluster = cluster
         if self.commits or isinstance(self.store, MemoryStore):
             raise ReadOnly(f"{self.store!r} is of one process, so that workers cannot write to it")
-
-    async def publish(self, place: str) -> None:
-        if place == self.path and isinstance(self.store, Cleaning):  # of workers that were killed
-            await self.store.clean()
-        await super().publish(place)
 
     async def objects(self, source: Array, target: Array, chunks: list[Coords]) -> None:
         task = self.task(_copy_objects, source, target)
