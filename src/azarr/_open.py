@@ -1,10 +1,8 @@
 """The verbs: open and create nodes. Opening asks for nothing until it is awaited; creating is awaited at once."""
 
-import itertools
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from importlib import import_module
 from types import MappingProxyType
 from typing import Any, SupportsIndex, TypeAlias, cast
 
@@ -15,7 +13,7 @@ from azarr.access import Access
 from azarr.array import Array, tool
 from azarr.context import DEFAULT_CONTEXT, Context
 from azarr.document import JSON, Document, dump
-from azarr.errors import CaseCollision, MetadataError, NodeExists, NodeNotFound, NotAGroup, ReadOnly
+from azarr.errors import MetadataError, NodeExists, NodeNotFound, NotAGroup, ReadOnly
 from azarr.grid import RESERVED, check_path
 from azarr.group import Group, make_node
 from azarr.metadata import ArrayMetadata, GroupMetadata, array_to_json, group_to_json
@@ -176,7 +174,7 @@ async def create(access: Access, path: str, metadata: ArrayMetadata | GroupMetad
     keys = [f"{path}/{name}".lstrip("/") for name in ("zarr.json", ".zarray", ".zgroup")]
     if any(data is not None for data in await fetch_documents(store, keys, access.context)):
         if isinstance(store, Listing):
-            await _check_names(store, path)
+            await tool("names").check_names(store, path)
         if not overwrite or not isinstance(store, Listing):
             raise NodeExists(f"a node stands at {path or '/'} of {store!r}; overwrite=True replaces it")
         await delete_all(store, path, access.context)
@@ -186,17 +184,6 @@ async def create(access: Access, path: str, metadata: ArrayMetadata | GroupMetad
                 await store.set(key, data)
             elif not await store.replace(key, data, None) and key.rpartition("/")[0] == path:  # of a group above, somebody else's will do
                 raise NodeExists(f"a node was made at {path or '/'} of {store!r} by somebody else at the same time")
-
-
-async def _check_names(store: Listing, path: str) -> None:
-    """Refuse a path that only means a node that is there because the store does not tell some names apart."""
-    normal: Any = import_module("unicodedata").normalize  # large, and seldom needed
-    for folder, _, name in (each.rpartition("/") for each in itertools.accumulate(path.split("/"), "{}/{}".format) if each):
-        names = {held.removesuffix("/") async for held in store.list_dir(folder)}
-        alike = [held for held in names if normal("NFC", held).casefold() == normal("NFC", name).casefold()]
-        if name not in names and alike:
-            where = f"{folder or '/'} of {store!r}"
-            raise CaseCollision(f"{name!r} cannot stand beside {alike[0]!r} in {where}, which does not tell these names apart")
 
 
 async def missing_above(access: Access, path: str, zarr_format: int) -> dict[str, GroupMetadata]:

@@ -239,6 +239,13 @@ class Array(Selectable["Selection"]):
         _changes.writable(self.access, self.path)
         return await tool("surveying").compact(self.target, self.access.context)
 
+    def to_dask(self, chunks: Any = "auto") -> Any:
+        """A `dask.array.Array` that reads when it is computed: as `azarr.integrations.dask.from_array`. Errors: `MissingPackage`."""
+        return import_module("azarr.integrations.dask").from_array(self, chunks)
+
+    def __reduce__(self) -> Any:  # small: what the metadata mean is worked out where it is read
+        return Array, (self.metadata, self.access, self.path)
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of unsized object")

@@ -13,6 +13,7 @@
 Each says what, where, and what to do now, and carries the same as attributes.
 """
 
+import copyreg
 import re
 from typing import Any, Self
 
@@ -37,6 +38,9 @@ class AzarrError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(redact(message))
+
+    def __reduce__(self) -> Any:  # as it is: what made it made its message of other arguments
+        return vars(copyreg)["__newobj__"], (type(self),), {"args": self.args, **vars(self)}
 
 
 class MetadataError(AzarrError, ValueError):

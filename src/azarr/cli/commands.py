@@ -7,6 +7,8 @@ import warnings
 import webbrowser
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,6 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+Scheduler = Annotated[str | None, typer.Option(metavar="ADDRESS", help="A scheduler of dask, whose workers do it: tcp://host:8786.")]
 URL = Annotated[str, typer.Argument(metavar="URL", help="A URL or a path: of a hierarchy, or of a node inside it.")]
 
 
@@ -137,19 +140,27 @@ def copy(
     compressor: Annotated[str | None, typer.Option(help='"zstd", "blosc", "gzip" or "none"; as it is if not given.')] = None,
     zarr_format: Annotated[int | None, typer.Option(help="2 or 3; as it is if not given.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete what stands there.")] = False,
-    memory: Annotated[str, typer.Option(help="Bytes that may be in flight.")] = "256 MiB",
+    memory: Annotated[str, typer.Option(help="Bytes that may be in flight, in each worker.")] = "256 MiB",
+    scheduler: Scheduler = None,
 ) -> None:
     """Copy an array, or a group and all below it; run again after it was ended, it does what is missing."""
     options: dict[str, Any] = {"chunks": sizes(chunks), "shards": sizes(shards), "zarr_format": zarr_format}
     options["compressors"] = ... if compressor is None else None if compressor == "none" else compressor
-    run(run_copy(place(azarr.open, source), target, path, overwrite=overwrite, memory=memory, **options))
+    run(run_copy(place(azarr.open, source), target, path, scheduler, overwrite=overwrite, memory=memory, **options))
 
 
-async def run_copy(source: azarr.Ref, target: str, path: str, **options: Any) -> None:
+def by(verb: str, scheduler: str | None) -> Callable[..., Any]:
+    """A verb of azarr: as it is, or by the workers of a cluster."""
+    if scheduler is None:
+        return getattr(azarr, verb)
+    return partial(getattr(import_module("azarr.integrations.cluster"), verb), client=scheduler)
+
+
+async def run_copy(source: azarr.Ref, target: str, path: str, scheduler: str | None, **options: Any) -> None:
     """Copy, with a bar on a terminal."""
     with bar(TransferSpeedColumn(), TimeRemainingColumn()) as tell:
         try:
-            made = await azarr.copy(source, target, path, progress=tell, **options)
+            made = await by("copy", scheduler)(source, target, path, progress=tell, **options)
         except ValueError as error:
             raise error if isinstance(error, AzarrError) else typer.BadParameter(str(error)) from error
     typer.echo(repr(made))
@@ -166,16 +177,16 @@ def bar(*columns: ProgressColumn) -> Generator[Callable[[int, int], None]]:
 
 
 @app.command()
-def verify(url: URL) -> None:
+def verify(url: URL, scheduler: Scheduler = None) -> None:
     """Read and check every document, chunk, shard index and checksum. Exit status 1 if anything is damaged."""
-    run(print_report(url))
+    run(print_report(url, scheduler))
 
 
-async def print_report(url: str) -> None:
+async def print_report(url: str, scheduler: str | None) -> None:
     """What was found, a line for each key that is damaged, unknown or odd."""
     with bar(MofNCompleteColumn(), TimeRemainingColumn()) as tell:
         try:
-            report = await azarr.verify(url, progress=tell)
+            report = await by("verify", scheduler)(url, progress=tell)
         except ValueError as error:
             raise error if isinstance(error, AzarrError) else typer.BadParameter(str(error), param_hint="URL") from error
     typer.echo(str(report))

@@ -43,11 +43,13 @@ class LocalStore:
         self.root = Path(unquote(urlsplit(text).path) if text.startswith("file://") else text)
         self.durability = durability
         self.open: Any = import_module("azarr.integrations.beneath").Opener(str(self.root), follow_symlinks)
-        self.quick: Reader | Literal[False] | None = None
-        """How the event loop may read here; a worker finds out whether it may."""
+        self.quick: Reader | Literal[False] | None = None  # how the event loop may read here; a worker finds out whether it may
 
     def __repr__(self) -> str:
         return f"LocalStore({str(self.root)!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "quick": None}
 
     def reader(self) -> FolderReader:
         return FolderReader(self)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -45,6 +45,8 @@ REGION = 16 << 20
 MANY = 32
 """Arrays that are copied at a time, where each is small."""
 Coords = tuple[int, ...]
+Cut = tuple[slice, ...]
+"""A region of whole chunks or shards of the copy."""
 
 
 async def copy(
@@ -62,17 +64,25 @@ async def copy(
     meanwhile. `progress(done, total)` is told bytes of elements.
     Errors: `NodeExists` unless `overwrite`, which deletes what is there; `MetadataError`, `ReadOnly`, `StoreError`, `ValueError`.
     """
-    access, path = creating(store, zarr_format, context), check_path(path)
+    options: dict[str, Any] = {"chunks": chunks, "shards": shards, "filters": filters, "serializer": serializer}
+    options |= {"compressors": compressors, "chunk_key_encoding": chunk_key_encoding, "zarr_format": zarr_format}
+    return await copy_by(Copying, source, store, path, options, overwrite=overwrite, memory=memory, progress=progress, context=context)
+
+
+async def copy_by(
+    way: Callable[..., Copying], source: Any, store: Any, path: str, options: dict[str, Any], *, overwrite: bool,
+    memory: int | str | None, progress: Tell, context: Context | None,
+) -> Array | Group:  # fmt: skip
+    """As `copy`, by what `way` makes of the arguments of `Copying`."""
+    access, path = creating(store, options["zarr_format"], context), check_path(path)
     node = source if isinstance(source, Array | Group) else await (source if isinstance(source, Ref) else open(source, context=context))
     below = [(_join(path, name), each) async for name, each in node.walk()] if isinstance(node, Group) else []
     if _overlap(place_of(node.store, node.path), place_of(access.store, path)):
         raise ValueError(f"{path or '/'} of {access.store!r} is, has, or is part of what is to be copied")
-    options: dict[str, Any] = {"chunks": chunks, "shards": shards, "filters": filters, "serializer": serializer}
-    options |= {"compressors": compressors, "chunk_key_encoding": chunk_key_encoding, "zarr_format": zarr_format}
     made = {place: _made(each, options) for place, each in [(path, node), *below]}
     arrays = [(place, each) for place, each in [(path, node), *below] if isinstance(each, Array)]
     total = bytes_of(access.context.memory if memory is None else memory)
-    copying = _Copying(replace(access, context=replace(access.context, memory=total)), path, made, total)
+    copying = way(replace(access, context=replace(access.context, memory=total)), path, made, total)
     await copying.begin(f"{node.path or '/'} of {node.store!r}", overwrite)
     copying.told = Progress(progress, sum(each.nbytes for _, each in arrays))
     for several, count in ((True, MANY), (False, 1)):
@@ -89,7 +99,7 @@ async def copy(
     return make_node(made[path], replace(access, zarr_format=None), path)
 
 
-class _Copying:
+class Copying:
     """One copy: of what is `made` at each place, what is `stored` already."""
 
     def __init__(self, access: Access, path: str, made: dict[str, ArrayMetadata | GroupMetadata], memory: int) -> None:
@@ -97,7 +107,7 @@ class _Copying:
         self.store: Any = access.store
         self.commits: bool = getattr(access.store, "commits", False)
         """Whether nobody sees what is written before it is committed, and nodes are there before their chunks."""
-        self.stored: frozenset[str] = frozenset()
+        self.note, self.stored = b"", frozenset[str]()
         self.told = Progress(None, 0)
 
     async def begin(self, source: str, overwrite: bool) -> None:
@@ -116,6 +126,7 @@ class _Copying:
         if isinstance(store, Cleaning):
             await store.clean()
         held = [each async for each in store.list(self.path)] if isinstance(store, Listing) else []
+        self.note = dump(note)
         if data is not None and parse(data, key) == note:
             self.stored = frozenset(held)
             return
@@ -126,7 +137,7 @@ class _Copying:
                 raise NodeExists(f"{what} stands at {self.path or '/'} of {self.store!r}; overwrite=True replaces it")
             async with forgetting(self.access, self.path):
                 await delete_all(self.store, self.path, self.access.context)
-        await self.store.set(key, dump(note))
+        await self.store.set(key, self.note)
 
     def published(self, place: str) -> bool:
         """Whether a node's documents are stored."""
@@ -156,54 +167,82 @@ class _Copying:
         """Copy the chunks of one array: as they are where they are the same, else region by region."""
         metadata = self.made[place]
         assert isinstance(metadata, ArrayMetadata)
-        target = Target(compile_layout(metadata, place, limits=self.access.context.limits), self.store, _join(place, ""))
+        target = Array(metadata, self.access, place)
         if not alike(source.metadata, metadata):
             await self.regions(source, target)
             return
-        chunks = [coords for coords in await chunk_objects(source.target) if target.key(coords) not in self.stored]
-        work = _Raw(source.target, target, chunks, self.told)
-        await perform(work, source.store, self.access.context, self.store)
-        self.told.add(source.nbytes - work.nchunks * work.each)
+        chunks = [coords for coords in await chunk_objects(source.target) if target.target.key(coords) not in self.stored]
+        await self.objects(source, target, chunks)
+        self.told.add(source.nbytes - len(chunks) * nominal(source))
 
-    async def regions(self, source: Array, target: Target) -> None:
+    async def objects(self, source: Array, target: Array, chunks: list[Coords]) -> None:
+        """Copy chunks or shards as they are."""
+        await copy_objects(source, target, chunks, self.access.context, self.told)
+
+    async def regions(self, source: Array, target: Array) -> None:
         """Read and write an array, region by region."""
-        layout, itemsize, grid = source.layout, max(1, source.dtype.itemsize), target.layout.metadata.grid
-        # Each worker holds a chunk before and after its codecs.
-        working = 2 * (self.access.context.workers or cores()) * max(target.layout.chunk_nbytes(grid), layout.read_nbytes)
+        working = working_nbytes(source, target, self.access.context.workers or cores())
         at_once = AT_ONCE if self.memory // AT_ONCE > 2 * working else 1
-        most = max(1, (self.memory // at_once - working) // itemsize)
+        work = self.missing(source, target, self.memory // at_once - working)
+        await all_of([copy_regions(source, target, work, self.access.context, self.told) for _ in range(at_once)])
+
+    def missing(self, source: Array, target: Array, nbytes: int) -> Iterator[Cut]:
+        """The regions that are not stored yet, of at most so many bytes where one chunk or shard of the copy has no more."""
+        layout, itemsize, grid = source.layout, max(1, source.dtype.itemsize), target.metadata.grid
+        most = max(1, nbytes // itemsize)
         sizes = region_shape(grid, layout.inner or layout.metadata.grid, most, max(1, min(most, REGION // itemsize)))
-        work = itertools.product(*[_cuts(axis, size) for axis, size in zip(grid.axes, sizes, strict=True)])
+        for cut in itertools.product(*[_cuts(axis, size) for axis, size in zip(grid.axes, sizes, strict=True)]):
+            if self.stored and self.has(target.target, cut):
+                self.told.add(cut_nbytes(source, cut))
+            else:
+                yield cut
 
-        async def loop() -> None:
-            memory = np.empty(0, source.dtype)
-            for cut in work:
-                region = basic(whole(source.shape), cut)
-                if not (self.stored and self.has(target, cut)):
-                    if memory.size < region.size:
-                        memory = np.empty(region.size, source.dtype)
-                    values = memory[: region.size].reshape(region.shape)
-                    await read(source.target, region, self.access.context, out=values)
-                    await write(target, region, values, self.access.context)
-                self.told.add(region.size * source.dtype.itemsize)
-
-        await all_of([loop() for _ in range(at_once)])
-
-    def has(self, target: Target, cut: tuple[slice, ...]) -> bool:
+    def has(self, target: Target, cut: Cut) -> bool:
         """Whether all chunks or shards of a region are stored."""
         axes = zip(target.layout.metadata.grid.axes, cut, strict=True)
         ranges = [range(axis.locate(part.start), axis.locate(part.stop - 1) + 1) for axis, part in axes]
         return all(target.key(coords) in self.stored for coords in itertools.product(*ranges))
 
 
+async def copy_regions(source: Array, target: Array, cuts: Iterable[Cut], context: Context, told: Progress) -> None:
+    """Read and write regions, one after the other."""
+    memory = np.empty(0, source.dtype)
+    for cut in cuts:
+        region = basic(whole(source.shape), cut)
+        if memory.size < region.size:
+            memory = np.empty(region.size, source.dtype)
+        values = memory[: region.size].reshape(region.shape)
+        await read(source.target, region, context, out=values)
+        await write(target.target, region, values, context)
+        told.add(cut_nbytes(source, cut))
+
+
+async def copy_objects(source: Array, target: Array, chunks: list[Coords], context: Context, told: Progress) -> None:
+    """Copy chunks or shards, byte for byte."""
+    await perform(_Raw(source.target, target.target, chunks, told, nominal(source)), source.store, context, target.store)
+
+
+def working_nbytes(source: Array, target: Array, workers: int) -> int:
+    """Bytes that so many threads need beside the regions: each holds a chunk before and after its codecs."""
+    return 2 * workers * max(target.layout.chunk_nbytes(target.metadata.grid), source.layout.read_nbytes)
+
+
+def cut_nbytes(source: Array, cut: Cut) -> int:
+    """Bytes of the elements of a region."""
+    return source.dtype.itemsize * math.prod(part.stop - part.start for part in cut)
+
+
+def nominal(source: Array) -> int:
+    """What a chunk or shard counts for where bytes of elements are told."""
+    return source.nbytes // max(1, source.metadata.grid.nchunks)
+
+
 class _Raw(Work[Coords]):
     """Copies objects as they are."""
 
-    def __init__(self, source: Target, target: Target, chunks: list[Coords], told: Progress) -> None:
+    def __init__(self, source: Target, target: Target, chunks: list[Coords], told: Progress, each: int) -> None:
         super().__init__(((source.key(coords), coords) for coords in chunks), len(chunks))
-        self.target, self.told, self.nchunks = target, told, len(chunks)
-        metadata = source.layout.metadata
-        self.each = math.prod(metadata.shape) * metadata.dtype.numpy.itemsize // max(1, metadata.grid.nchunks)
+        self.target, self.told, self.each = target, told, each
 
     def nbytes(self, job: Coords) -> int:
         return self.target.layout.pipeline(job).chunk.nbytes

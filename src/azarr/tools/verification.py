@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from azarr import _nodes
 from azarr._engine import Progress, Tell, all_of, perform
@@ -17,9 +17,22 @@ from azarr.errors import AzarrError, LimitExceeded, MetadataError, MissingPackag
 from azarr.grid import RESERVED, check_path
 from azarr.metadata import ArrayMetadata, GroupMetadata
 from azarr.stores import Listing, store_from
-from azarr.tools.surveying import Checking, chunk_objects
+from azarr.tools.surveying import Checking, Coords, chunk_objects
 
 Node = ArrayMetadata | GroupMetadata
+
+
+class Found(NamedTuple):
+    """What was found in some chunks or shards: as in `Checking`."""
+
+    sizes: list[int]
+    chunks: list[int]
+    overlapping: list[str]
+    damaged: Mapping[str, AzarrError]
+
+
+Check = Callable[[Array, Iterable[Coords], Progress], Awaitable[list[Found]]]
+"""How the chunks or shards of an array are looked at, and told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +69,21 @@ class Report:
         return "\n".join([*lines, *(f"overlapping: {key}" for key in self.overlapping)])
 
 
+async def check_objects(array: Array, chunks: Iterable[Coords], told: Progress) -> list[Found]:
+    """What is found in chunks or shards, by this process."""
+    work = Checking(array.target, chunks, told)
+    await perform(work, array.store, array.access.context)
+    return [Found(work.sizes, work.chunks, work.overlapping, work.damaged)]
+
+
 async def verify(
-    store: Any, path: str = "", *, lenient: bool = False, progress: Tell = None, context: Context | None = None
-) -> Report:
+    store: Any, path: str = "", *, lenient: bool = False, progress: Tell = None, context: Context | None = None,
+    check: Check = check_objects,
+) -> Report:  # fmt: skip
     """Read and check all that is stored of the node at `path` and those below it.
 
-    One object is held at a time for each worker or request. `progress(done, total)` is called as chunks or shards are done.
+    One object is held at a time for each worker or request. `progress(done, total)` is called as chunks or shards are done. `check`
+    looks at the chunks or shards of an array.
     Errors: `NodeNotFound`; `TransportError` where the store cannot be reached. What is damaged is in the report, not raised.
     """
     access, root = Access(store_from(store), context or DEFAULT_CONTEXT, lenient=lenient), check_path(path)
@@ -72,7 +94,7 @@ async def verify(
     if not found and not damaged:
         await _nodes.find(access, root, "node")  # says what was looked for
     known = {_key(folder, name) for folder in found for name in RESERVED} | damaged.keys()
-    work, told = list[Checking](), Progress(progress, 0)
+    work, told = list[tuple[Array, Iterable[Coords]]](), Progress(progress, 0)
     for folder, node in found.items():
         if isinstance(node, ArrayMetadata):
             array = Array(node, access, folder)
@@ -81,20 +103,20 @@ async def verify(
             except (MetadataError, MissingPackage, LimitExceeded) as error:
                 damaged[array.document] = error
                 continue
-            work.append(Checking(array.target, chunks, told))
+            work.append((array, chunks))
             told.total += len(chunks) if isinstance(chunks, list) else node.grid.nchunks
             known.update(map(array.target.key, chunks) if isinstance(chunks, list) else ())
         elif different := _stale(access, folder, node, found, damaged):
             key = _key(folder, "zarr.json" if node.zarr_format == 3 else ".zmetadata")
             reason = "consolidated metadata differ from the document of this node"
             damaged[key] = MetadataError(reason, field="consolidated", value=different, document=key)
-    for each in work:
-        await perform(each, each.target.store, access.context)
+    looked = [each for array, chunks in work for each in await check(array, chunks, told)]
+    for each in looked:
         damaged.update(each.damaged)
     return Report(
-        nodes=len(found), objects=sum(len(each.sizes) for each in work), chunks=sum(sum(each.chunks) for each in work),
-        nbytes=sum(sum(each.sizes) for each in work), damaged=damaged, unknown=tuple([key for key in keys or () if key not in known]),
-        overlapping=tuple([key for each in work for key in each.overlapping]), listed=listed,
+        nodes=len(found), objects=sum(len(each.sizes) for each in looked), chunks=sum(sum(each.chunks) for each in looked),
+        nbytes=sum(sum(each.sizes) for each in looked), damaged=damaged, unknown=tuple([key for key in keys or () if key not in known]),
+        overlapping=tuple([key for each in looked for key in each.overlapping]), listed=listed,
     )  # fmt: skip
 
 
