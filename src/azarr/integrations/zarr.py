@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,6 @@ from azarr.grid import Grid, KeyEncoding
 from azarr.integrations.zarr_stores import AzarrStore
 from azarr.layout import Layout, compile_layout
 from azarr.selection import Region, Selected
-from azarr.stores.base import Store
 from azarr.stores.local import LocalStore
 
 try:
@@ -102,7 +101,8 @@ class CodecPipeline(Base):
         return await self.fallback.encode(chunk_arrays_and_specs)
 
     async def read(self, batch_info: Iterable[Any], out: Any, drop_axes: tuple[int, ...] = ()) -> Any:
-        batch, into = list(batch_info), out.as_ndarray_like()
+        batch: list[Any] = list(batch_info)
+        into = out.as_ndarray_like()
         found = self._part(batch, into, drop_axes)
         if found is None or not getattr(batch[0][1].config, "read_missing_chunks", True):
             return await self.fallback.read(batch, out, drop_axes)
@@ -123,7 +123,7 @@ class CodecPipeline(Base):
 
     def _part(self, batch: list[Any], array: Any, drop_axes: tuple[int, ...], *, writing: bool = False) -> _Part | None:
         """What azarr is to read into `array`, or to write of it; None where it cannot."""
-        if not self._served or not batch or not isinstance(array, np.ndarray) or getattr(batch[0][0], "store", None) != self.store:
+        if not self._served or not batch or type(array) is not np.ndarray or getattr(batch[0][0], "store", None) != self.store:
             return None
         if self._engine is None:
             try:
@@ -197,17 +197,18 @@ def _layout(array_metadata: Any, where: str, context: Context) -> Layout:
     return compile_layout(known, where, limits=context.limits, lenient=True)
 
 
-Item = tuple[str, Any, Any]
+Item: TypeAlias = tuple[str, Any, Any]
 """Of one chunk: its key, what is selected of it, and where that stands in the result."""
+Lengths: TypeAlias = tuple[int, ...]
 
 
 def _region(
-    items: list[Item], prefix: str, encoding: KeyEncoding, chunks: tuple[int, ...], shape: tuple[int, ...] | None, drop_axes: tuple[int, ...]
+    items: list[Item], prefix: str, encoding: KeyEncoding, chunks: Lengths, shape: Lengths | None, drop_axes: Lengths
 ) -> Region | None:
     """The region that `items` are cut from, coming out in `shape` (None: in any); None if they are not exactly those of one region."""
     ndim = len(chunks)
     _, first, place = items[0]
-    if not isinstance(first, tuple) or len(first) != ndim:
+    if len(first) != ndim:
         return None
 
     def coords_of(key: str) -> tuple[int, ...]:
@@ -256,7 +257,7 @@ def _by_axes(items: list[Item], coords: list[tuple[int, ...]], chunks: tuple[int
             found.append(chunk * size + _indices(item[1][axis], size))
             if axis in kept:
                 place = item[2][kept.index(axis)]
-                at.append(np.arange(place.start, place.stop) if isinstance(place, slice) else np.asarray(place).ravel())
+                at.append(_places(place))
         if axis in drop_axes:
             axes.append(int(found[0][0]))
             continue
@@ -273,7 +274,7 @@ def _by_points(items: list[Item], coords: list[tuple[int, ...]], chunks: tuple[i
         return None
     sizes = [len(item[1][0]) for item in items]
     origins = np.repeat(np.array(coords, np.int64) * np.array(chunks, np.int64), sizes, axis=0)
-    at = np.concatenate([np.arange(i.start, i.stop) if isinstance(i := item[2], slice) else np.asarray(i) for item in items])
+    at = np.concatenate([_places(item[2]) for item in items])
     if len(at) != len(origins):
         return None
     order = np.argsort(at, kind="stable")
@@ -286,6 +287,11 @@ def _indices(selected: Any, size: int) -> npt.NDArray[Any]:
         return np.arange(*selected.indices(size))
     found = np.asarray(selected)
     return found.nonzero()[0] if found.dtype == bool else found.ravel()
+
+
+def _places(place: Any) -> npt.NDArray[Any]:
+    """Positions in the result, which zarr-python gives as a slice or as an array."""
+    return np.asarray(range(place.start, place.stop) if hasattr(place, "start") else place).ravel()
 
 
 def _range_or(indices: npt.NDArray[Any]) -> Selected:
