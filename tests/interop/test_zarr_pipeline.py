@@ -30,7 +30,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
 
     def telling(self: Any, *args: Any, **more: Any) -> Any:
         found = part(self, *args, **more)
-        told.append(found is not None)
+        if args[0]:  # of no element, there are no chunks
+            told.append(found is not None)
         return found
 
     monkeypatch.setattr(integration.CodecPipeline, "_part", telling)
@@ -68,7 +69,7 @@ def of_numpy(kind: str, key: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
     )
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(24))
 def test_reads_and_writes_are_those_of_numpy_and_of_the_default_pipeline(tmp_path: Path, served: list[bool], seed: int):
     draw = np.random.default_rng(seed)
     shape = tuple(draw.integers(1, 20, draw.integers(1, 4)).tolist())
@@ -90,7 +91,7 @@ def test_reads_and_writes_are_those_of_numpy_and_of_the_default_pipeline(tmp_pat
         truth[numpys] = values.reshape(truth[numpys].shape)
         chosen[key] = values
         assert np.array_equal(reopened(tmp_path)[...], truth)
-    assert sum(served) / len(served) > 0.9 if served else True  # those of no element are left to zarr-python
+    assert all(served)
 
 
 def test_a_write_after_growth_keeps_what_another_wrote(tmp_path: Path, served: list[bool]):

@@ -54,7 +54,8 @@ class CodecPipeline(Base):
         self.metadata, self.store = array_metadata, store
         self.fallback = _own_pipeline(array_metadata)
         self._engine: _Engine | None = None
-        self._served = isinstance(store, AzarrStore) or type(store) is storage.LocalStore
+        regular = array_metadata.zarr_format == 2 or hasattr(array_metadata.chunk_grid, "chunk_shape")
+        self._served = regular and azarr_store(store) is not None
 
     @classmethod
     def from_array_metadata_and_store(cls, array_metadata: Any, store: Any) -> CodecPipeline:
@@ -144,10 +145,8 @@ class _Engine:
     """One array, as azarr sees it. Errors: `AzarrError` for what it cannot read."""
 
     def __init__(self, array_metadata: Any, store: Any) -> None:
-        if isinstance(store, AzarrStore):
-            self.store, self.context = store.store, store.context
-        else:
-            self.store, self.context = LocalStore(store.root, follow_symlinks="anywhere"), DEFAULT_CONTEXT  # as zarr-python does
+        self.store = azarr_store(store)
+        self.context: Context = store.context if isinstance(store, AzarrStore) else DEFAULT_CONTEXT
         self.layout = _layout(array_metadata, repr(store), self.context)
         self.encoding, self.ndim = self.layout.metadata.key_encoding, self.layout.metadata.ndim
         self.parts_of_key = self.encoding.key((0,) * self.ndim).count("/") + 1
@@ -156,8 +155,9 @@ class _Engine:
 
     def part(self, batch: list[Any], array: npt.NDArray[Any], drop_axes: tuple[int, ...], writing: bool) -> _Part | None:
         known, chunks = self.layout.metadata, self.layout.metadata.grid.chunks
-        same = array.dtype.newbyteorder("=") == self.dtype.newbyteorder("=") == known.dtype.numpy
-        if not same or not known.dtype.fixed or chunks is None or batch[0][1].shape != chunks:
+        if chunks is None or not known.dtype.fixed or batch[0][1].shape != chunks:
+            return None
+        if not array.dtype.newbyteorder("=") == self.dtype.newbyteorder("=") == known.dtype.numpy:
             return None
         parts = batch[0][0].path.split("/")
         prefix = "/".join([*parts[: -self.parts_of_key], ""])
@@ -168,6 +168,13 @@ class _Engine:
         if prefix not in self.targets:
             self.targets[prefix] = Target(self.layout, self.store, prefix)
         return _Part(self.targets[prefix], region, self.context)
+
+
+def azarr_store(store: Any) -> Any:
+    """azarr's store of the same objects as a store of zarr-python; None where there is none. EXTENSION_POINT: stores that are served."""
+    if isinstance(store, AzarrStore):
+        return store.store
+    return LocalStore(store.root, follow_symlinks="anywhere") if type(store) is storage.LocalStore else None  # it follows all links
 
 
 def _own_pipeline(array_metadata: Any) -> Any:
