@@ -167,7 +167,10 @@ class _Engine:
             return None
         if prefix not in self.targets:
             self.targets[prefix] = Target(self.layout, self.store, prefix)
-        return _Part(self.targets[prefix], region, self.context)
+        target = self.targets[prefix]
+        if writing and self.layout.inner is None and all(item[4] for item in batch):  # of shards, what lies beyond the array is kept
+            target = replace(target, layout=_ending(self.layout, region))
+        return _Part(target, region, self.context)
 
 
 def azarr_store(store: Any) -> Any:
@@ -189,7 +192,7 @@ def _own_pipeline(array_metadata: Any) -> Any:
 
 
 def _layout(array_metadata: Any, where: str, context: Context) -> Layout:
-    """The layout of an array without its lengths: no chunk is at the edge, so what lies beyond it is never taken for covered."""
+    """The layout of an array without its lengths: no chunk is at the edge, so none is taken for covered that is not."""
     stored = array_metadata.to_buffer_dict(buffers.default_buffer_prototype())
     documents = {name: document.parse(data.to_bytes(), name, lenient=True) for name, data in stored.items()}
     if array_metadata.zarr_format == 3:
@@ -202,6 +205,13 @@ def _layout(array_metadata: Any, where: str, context: Context) -> Layout:
     if array_metadata.fill_value is None:  # v2 only
         known = replace(known, fill=np.asarray(array_metadata.dtype.default_scalar(), known.dtype.numpy))
     return compile_layout(known, where, limits=context.limits, lenient=True)
+
+
+def _ending(layout: Layout, region: Region) -> Layout:
+    """The layout of an array that ends where `region` ends, so that this covers the chunks at the edge."""
+    ends = [selected + 1 if isinstance(selected, int) else int(selected[-1]) + 1 for selected in region.axes]
+    grid = Grid(tuple([replace(axis, length=end) for axis, end in zip(layout.metadata.grid.axes, ends, strict=True)]))
+    return replace(layout, metadata=replace(layout.metadata, shape=tuple(ends), grid=grid))
 
 
 Item: TypeAlias = tuple[str, Any, Any]
