@@ -30,8 +30,8 @@ OTHERWISE = {
     "test_load_partial_shard_per_array_config_overrides_global": PARTS,
     "test_load_partial_shard_uses_config_defaults": PARTS,
 }
-"""Tests of what is another's way with the same values, and why they are skipped."""
-served = Counter[bool]()
+"""Tests of what is another's way with the same values, and why they are left out."""
+served, reasons = Counter[bool](), Counter[str]()
 known, part = integration.azarr_store, integration.CodecPipeline._part
 
 
@@ -52,11 +52,14 @@ integration.azarr_store = any_store
 integration.CodecPipeline._part = counted
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if (why := OTHERWISE.get(item.name.partition("[")[0])) is not None:
-            item.add_marker(pytest.mark.skip(reason=why))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = [item for item in items if item.name.partition("[")[0] in OTHERWISE]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+    reasons.update(OTHERWISE[item.name.partition("[")[0]] for item in left_out)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"{count} left out: {reason}")
     terminalreporter.write_line(f"reads and writes by azarr: {served[True]:,}; left to zarr-python: {served[False]:,}")
