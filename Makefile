@@ -8,7 +8,7 @@ comma := ,
 empty :=
 space := $(empty) $(empty)
 
-.PHONY: demo test check unit apart browser coverage interop interop-more faults-more lint types docs bench bench-browser clean
+.PHONY: demo test check unit apart browser coverage interop interop-more faults-more zarr-tests lint types docs bench bench-browser clean
 
 demo: .venv/.done ## real climate data, written as Zarr, read over HTTP, drawn as demo.png
 	.venv/bin/azarr demo
@@ -43,6 +43,15 @@ interop-more: .venv-peers/.done ## AZARR_INTEROP_ARRAYS=20000 AZARR_INTEROP_SEED
 
 faults-more: .venv/.done ## AZARR_FAULTED_READS=100000 AZARR_SEED=7 make faults-more
 	AZARR_FAULTED_READS=$${AZARR_FAULTED_READS:-100000} .venv/bin/python -m pytest tests/test_faults.py
+
+zarr-tests: .venv-peers/.done ## zarr-python's own tests of arrays, on azarr's codec pipeline; fetches them, and two plugins of pytest
+	rm -rf build/zarr
+	.venv-peers/bin/python -m pip download --quiet --no-deps --no-binary zarr --dest build/zarr zarr==3.4.2
+	.venv-peers/bin/python -m pip install --quiet --no-deps --target build/zarr/plugins pytest-asyncio pytest-benchmark py-cpuinfo
+	tar xzf build/zarr/zarr-3.4.2.tar.gz -C build/zarr
+	cd build/zarr/zarr-3.4.2 && ZARR_CODEC_PIPELINE__PATH=azarr.integrations.zarr.CodecPipeline \
+		PYTHONPATH=$(CURDIR)/src:$(CURDIR)/tests/interop:$(CURDIR)/build/zarr/plugins $(CURDIR)/.venv-peers/bin/python -m pytest -q \
+		-o addopts= -p zarr_tests --benchmark-disable $(or $(ZARR_TESTS),tests/test_indexing.py tests/test_array.py tests/test_api.py tests/test_v2.py tests/test_codecs)
 
 lint: .venv/.done
 	.venv/bin/ruff check .

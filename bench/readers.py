@@ -91,6 +91,7 @@ FUSED = {"codec_pipeline.path": "zarr.core.codec_pipeline.FusedCodecPipeline"}
 FUSED_ONE = FUSED | {"codec_pipeline.max_workers": 1}
 TUNED = {"async.concurrency": 64, "threading.max_workers": 2, "codec_pipeline.batch_size": 16}
 ZARRS = {"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}
+AZARR = {"codec_pipeline.path": "azarr.integrations.zarr.CodecPipeline"}
 
 
 def _zarr(**settings: Any) -> Callable[[Path], Any]:
@@ -98,6 +99,8 @@ def _zarr(**settings: Any) -> Callable[[Path], Any]:
         import zarr
 
         zarr.config.set(settings)
+        if settings == AZARR:
+            import azarr.integrations.zarr  # noqa: F401  # as its entry point does, where azarr is installed from here
         return zarr.open_array(str(path), mode="r")
 
     return start
@@ -270,6 +273,7 @@ _ALL = (
     _zarr_way("zarr-fused", "zarr-python fused", "zarr-python fused", FUSED),
     _zarr_way("zarr-fused-one", "zarr-python fused, one worker", "zarr-python fused", FUSED_ONE),
     _zarr_way("zarr-fused-async", "zarr-python fused async", "zarr-python fused", FUSED, waits=True),
+    _zarr_way("zarr-azarr", "zarr-python with azarr's pipeline", "zarr-python with azarr", AZARR),
     _zarr_way("zarrs", "zarrs-python", "zarrs-python", ZARRS),
     _zarr_way("zarrs-async", "zarrs-python async", "zarrs-python", ZARRS, waits=True),
     _ZARRISTA,

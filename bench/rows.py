@@ -7,7 +7,7 @@ from typing import Any
 from bench.server import FAST, SLOW
 
 WHOLE = (
-    "azarr", "zarr", "zarr-tuned", "zarr-fused", "zarrs", "zarrista", "zarrista-tuned", "zarrista-async", "tensorstore",
+    "azarr", "zarr", "zarr-tuned", "zarr-fused", "zarr-azarr", "zarrs", "zarrista", "zarrista-tuned", "zarrista-async", "tensorstore",
     "tensorstore-tuned", "floor",
 )  # fmt: skip
 WHOLE_SMALL_CHUNKS = (*WHOLE[:4], "zarr-fused-one", *WHOLE[4:], "floor-one")
