@@ -66,7 +66,7 @@ async def copy(
     node = source if isinstance(source, Array | Group) else await (source if isinstance(source, Ref) else open(source, context=context))
     below = [(_join(path, name), each) async for name, each in node.walk()] if isinstance(node, Group) else []
     if _overlap(place_of(node.store, node.path), place_of(access.store, path)):
-        raise ValueError(f"{path or '/'} of {access.store!r} is, has, or is part of what is to be copied")
+        raise ValueError(f"{path or '/'} of {access.store!r} is, has, or is part of what is to be copied; copy to another place")
     options: dict[str, Any] = {"chunks": chunks, "shards": shards, "filters": filters, "serializer": serializer}
     options |= {"compressors": compressors, "chunk_key_encoding": chunk_key_encoding, "zarr_format": zarr_format}
     made = {place: _made(each, options) for place, each in [(path, node), *below]}
