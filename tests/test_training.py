@@ -80,6 +80,13 @@ async def test_samples_that_wait_stay_within_the_memory_that_is_given():
         await epoch(arrays, size=16, memory="3 MB")
 
 
+async def test_arrays_of_other_lengths_do_not_belong_together():
+    arrays = await made({})
+    shorter = await azarr.create_array({}, shape=(3,), dtype="int64", chunks=(2,))
+    with pytest.raises(ValueError, match=r"arrays of one length above 0, in regular chunks, are needed, not of \[3, 230\]"):
+        await epoch(arrays | {"y": shorter}, size=32)
+
+
 async def test_the_next_samples_are_read_while_the_first_are_used():
     arrays = await made({})
     asked = arrays["x"].store.requests

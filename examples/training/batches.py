@@ -31,8 +31,11 @@ async def batches(
     bytes in flight. `part` is (which, of how many): those who share an epoch have runs of their own. Errors: `ValueError` for arrays of
     different lengths, or too little memory; those of a read.
     """
-    [length] = {len(array) for array in arrays.values()} or {0}
-    rows = math.lcm(*(array.chunks[0] for array in arrays.values()))  # a run, of whole chunks of all arrays
+    lengths, chunks = {len(array) for array in arrays.values()}, [array.chunks for array in arrays.values()]
+    if len(lengths) != 1 or 0 in lengths or None in chunks:
+        raise ValueError(f"arrays of one length above 0, in regular chunks, are needed, not of {sorted(lengths)} in {chunks}")
+    [length] = lengths
+    rows = math.lcm(*(shape[0] for shape in chunks))  # a run, of whole chunks of all arrays
     nbytes = rows * sum(array.nbytes // length for array in arrays.values())
     if (most := bytes_of(memory) // (2 * nbytes)) < 1:  # a pool that is given, and one that is read
         raise ValueError(f"memory is at least twice a run of whole chunks, {2 * nbytes:,} bytes, not {bytes_of(memory):,}")
