@@ -8,7 +8,7 @@ comma := ,
 empty :=
 space := $(empty) $(empty)
 
-.PHONY: demo test check unit apart browser coverage interop interop-more faults-more zarr-tests lint types docs bench bench-browser clean
+.PHONY: demo test check unit apart browser coverage interop interop-more faults-more zarr-tests lint types docs package bench bench-browser clean
 
 demo: .venv/.done ## real climate data, written as Zarr, read over HTTP, drawn as demo.png
 	.venv/bin/azarr demo
@@ -21,7 +21,7 @@ apart: ## what runs beside the unit tests, which mostly wait for other processes
 	$(MAKE) interop
 	$(MAKE) browser
 
-check: lint types docs test ## all that CI runs
+check: lint types docs package test ## all that CI runs
 
 unit: coverage
 	.venv/bin/python -m pytest --ignore=tests/unit --ignore=tests/interop --ignore=tests/browser
@@ -61,6 +61,9 @@ types: .venv/.done
 
 docs: .venv/.done ## the site, under site/
 	.venv/bin/mkdocs build --strict --quiet
+
+package: .venv/.done ## builds sdist and wheel, and runs the wheel in a clean environment
+	.venv/bin/python tests/package.py
 
 bench: .venv-peers/.done ## compares with the peers; writes bench/results/
 	.venv-peers/bin/python -m bench

@@ -118,6 +118,7 @@ NEEDS: dict[str, str] = {
     "test_seeing.py::test_spans_are_below_the_span_of_the_user": THREADS,
     "test_seeing.py::test_spans_of_what_failed_have_the_status_of_an_error": THREADS,
     "test_seeing.py::test_spans_say_what_was_asked_for": THREADS,
+    "test_service.py": PROCESSES,
     "test_verify.py::*[2]": PACKAGES,
     "test_verify.py::test_each_flipped_bit_of_what_has_a_checksum_is_found": MINUTES,
     "test_writing.py::test_overlapping_writes_equal_some_order_of_them": MINUTES,

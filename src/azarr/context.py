@@ -43,7 +43,7 @@ class Retries:
 
     def __post_init__(self) -> None:
         if self.attempts < 1 or min(self.first, self.longest, self.share) < 0:
-            raise ValueError("attempts of Retries are at least 1, the other numbers at least 0")
+            raise ValueError(f"attempts of Retries are at least 1, the other numbers at least 0: {self}")
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ class Context:
 
     def __post_init__(self) -> None:
         if self.requests < 1 or self.nbytes < 1 or (self.workers is not None and self.workers < 1) or self.timeout <= 0:
-            raise ValueError("requests, memory and workers of a Context are at least 1, and its timeout is above 0")
+            raise ValueError(f"requests, memory and workers of a Context are at least 1, and its timeout is above 0: {self}")
         bytes_of(self.cache)
 
     @property

@@ -153,7 +153,7 @@ async def test_a_table_that_is_none_is_an_error(folder: Path):
     tables = folder / "damaged.parq"
     refs_to_dataframe(references(folder / "a.nc"), str(tables), record_size=10_000)
     (tables / "rounded/refs.0.parq").write_bytes(b"PAR1 no table PAR1")
-    with pytest.raises(CorruptData, match="no Parquet"):
+    with pytest.raises(CorruptData, match="not a file of Parquet"):
         await (await azarr.open_array(tables, "rounded"))[...]
     assert (await (await azarr.open_array(tables, "time"))[...]).size
     context = azarr.Context(limits=azarr.Limits(metadata=100_000))

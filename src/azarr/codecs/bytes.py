@@ -26,7 +26,7 @@ class Bytes(ArrayBytes):
             return self.stored
         big, little = chunk.dtype.newbyteorder(">"), chunk.dtype.newbyteorder("<")
         if self.endian is None and chunk.dtype.names is None and big != little:  # of structs in the wild it is absent
-            raise MetadataError("mandatory for types of several bytes", field="codecs.bytes.endian", value=None)
+            raise MetadataError("'little' or 'big' is needed for types of several bytes", field="codecs.bytes.endian", value=None)
         return big if self.endian == "big" else little
 
     def is_memory(self, chunk: ChunkSpec) -> bool:

@@ -126,7 +126,7 @@ class FsspecStore:
         start, stop = byte_range
         if start > 0 and stop is None:  # whether all came is seen by the size alone
             if (size := await self._size(path)) is None:
-                raise RangeNotHonoured("the filesystem does not tell how far this object goes")
+                raise RangeNotHonoured("the filesystem does not tell the size of this object, which a range to its end needs")
             if start >= size:
                 return Value(b"", None, size)
             stop = size

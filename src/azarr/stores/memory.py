@@ -55,7 +55,7 @@ class MemoryStore:
 
     def put(self, key: str, data: Buffer | Buffers | None, version: str | None = ANY) -> bool:
         if not isinstance(self.mapping, MutableMapping):
-            raise ReadOnly("this mapping cannot be written to")
+            raise ReadOnly("this mapping cannot be written to; a dict can")
         new = None if data is None else joined(data) if isinstance(data, list) else view(data).tobytes()
         with _lock:
             held = None if version == ANY else self.mapping.get(check_key(key))

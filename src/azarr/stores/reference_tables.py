@@ -127,7 +127,7 @@ class Tables:
         except CorruptData as error:
             raise error.within(repr(self.store), key) from None
         except (arrow.ArrowException, OSError) as error:
-            raise CorruptData(f"no Parquet ({error})", store=repr(self.store), key=key) from error
+            raise CorruptData(f"it is not a file of Parquet ({error})", store=repr(self.store), key=key) from error
 
 
 def _counts(key: str, array: Any) -> tuple[int, ...]:

@@ -76,7 +76,7 @@ def _authority(scheme: str, host: str) -> str:
     if ":" in name:
         name = f"[{name}]"
     if not re.fullmatch(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]", name) or host.endswith(":") or split.port == 0:
-        raise ValueError("its host or port is none")
+        raise ValueError("its host or port is not valid")
     return name if split.port in (None, PORTS[scheme]) else f"{name}:{split.port}"
 
 

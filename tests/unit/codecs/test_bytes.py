@@ -83,7 +83,7 @@ def test_chunks_are_what_memory_holds_but_for_swapped_bytes_and_bools(serializer
 def test_endian_is_mandatory_for_elements_of_several_bytes(dtype: str) -> None:
     with pytest.raises(MetadataError) as caught:
         NEITHER.encoded_size(spec((1,), dtype))
-    assert str(caught.value) == "metadata: codecs.bytes.endian: mandatory for types of several bytes, not None"
+    assert str(caught.value) == "metadata: codecs.bytes.endian: 'little' or 'big' is needed for types of several bytes, not None"
 
 
 @pytest.mark.parametrize("dtype", ["?", "u1", "S7", "V7", [("x", "<i4"), ("y", "u1")]])
