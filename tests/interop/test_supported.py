@@ -101,7 +101,8 @@ def write(root: Path) -> None:
         await array[...].write(await array[...], write_empty=True)
 
     with suppress(azarr.errors.AzarrError):
-        return asyncio.run(by_azarr())
+        asyncio.run(by_azarr())
+        return
     with suppress(ValueError):
         array = tensorstore.open(in_tensorstore(root), open=True).result()
         array.write(array.read().result()).result()
