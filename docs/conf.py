@@ -14,6 +14,8 @@ project_copyright = f"{author}; BSD-3-Clause"
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["images"]
 html_theme, html_title = "furo", "azarr"
+maximum_signature_line_length = 100
+smartquotes = False  # docstrings quote Python
 html_show_sourcelink = html_copy_source = False
 html_theme_options = {"top_of_page_buttons": []}
 myst_heading_anchors = 4
@@ -21,7 +23,6 @@ default_role = "code"  # docstrings are Markdown as far as it goes: a name stand
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
-python_use_unqualified_type_names = True
 suppress_warnings = ["toc.not_readable"]
 nitpick_ignore_regex = [
     (r"py:.*", r"(collections\.abc|contextlib|io|os|npt|numpy)\..*"),  # others' names: their inventories would have to be fetched

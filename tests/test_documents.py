@@ -11,7 +11,7 @@ import azarr
 from prose import FILES, ROOT, blocks, name
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-MODULE = re.compile(r"`((?:[a-z_0-9]+/)*[a-z_0-9]+\.py)`")
+MODULE = re.compile(r"`((?:[a-z_0-9]+/)*[a-z_0-9]+\.py|(?:src|tests|docs|bench|examples)/[^`*?{ ]+)`")
 NORTH_STAR = """\
 g = azarr.open_group("https://host/data.zarr")
 part = await g.var[5:]
@@ -41,7 +41,7 @@ def headings(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
-def test_each_module_that_a_document_names_is_there(path: Path) -> None:
+def test_each_file_that_a_document_names_is_there(path: Path) -> None:
     named = MODULE.findall(path.read_text(encoding="utf-8"))
     assert [module for module in named if not any((ROOT / top / module).exists() for top in ("", "src/azarr", "tests"))] == []
 
