@@ -51,7 +51,7 @@ types: .venv/.done
 	.venv/bin/pyright
 
 docs: .venv/.done ## the site, under site/; a link that leads nowhere fails
-	.venv/bin/sphinx-build -n -W --keep-going -q -b html docs site
+	.venv/bin/sphinx-build -n -W --keep-going -E -a -q -b html docs site
 
 bench: .venv-peers/.done ## compares with the peers; writes bench/results/
 	.venv-peers/bin/python -m bench
