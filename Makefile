@@ -59,8 +59,8 @@ lint: .venv/.done
 types: .venv/.done
 	.venv/bin/pyright
 
-docs: .venv/.done ## the site, under site/
-	.venv/bin/mkdocs build --strict --quiet
+docs: .venv/.done ## the site, under site/; a link that leads nowhere fails
+	.venv/bin/sphinx-build -n -W --keep-going -E -a -q -b html docs site
 
 package: .venv/.done ## builds sdist and wheel, and runs the wheel in a clean environment
 	.venv/bin/python tests/package.py

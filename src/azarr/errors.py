@@ -1,4 +1,4 @@
-"""Every exception azarr raises on purpose. Knows nothing else of azarr.
+"""Every exception azarr raises on purpose. Knows nothing else of azarr::
 
     AzarrError
     ├── MetadataError (ValueError): UnknownCodec, UnknownDataType

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).parent.parent.parent
-SENT = ("*.md", "LICENSE", "mkdocs.yml", "pyproject.toml", "src/**/*", "tests/**/*", "docs/**/*", "bench/**/*", "examples/**/*")
+SENT = ("*.md", "LICENSE", "pyproject.toml", "src/**/*", "tests/**/*", "docs/**/*", "bench/**/*", "examples/**/*")
 ELSEWHERE = ("--ignore=tests/interop", "--ignore=tests/browser")
 """Tests that are not of the suite: these need other packages, and run by themselves."""
 PACK = "suite/packed.zip"
