@@ -22,8 +22,7 @@ import azarr
 from azarr.cli.commands import app
 from azarr.cli.view import serve_viewer
 from azarr.errors import TransportError
-from azarr.stores import LocalStore
-from azarr.viewer.folders import IndexedHTTPStore
+from azarr.stores import HTTPStore, LocalStore
 
 
 async def written(folder: Path) -> LocalStore:
@@ -71,7 +70,7 @@ async def test_pyodide_may_be_a_folder(tmp_path: Path):
 
 async def test_azarr_reads_what_is_served_and_walks_it(tmp_path: Path):
     async with serve_viewer(await written(tmp_path), "x y.zarr") as page, azarr.Context() as context:
-        store = IndexedHTTPStore(f"{page}data/x y.zarr", context=context)
+        store = HTTPStore(f"{page}data/x y.zarr", context=context)
         group = await azarr.open_group(store, context=context)
         assert [path async for path, _ in group.walk()] == ["a", "a/b"]
         assert np.array_equal(await group["a/b"][...], np.arange(64).reshape(8, 8))

@@ -133,7 +133,7 @@ async def listed(store: Any, prefix: str, headers: dict[str, str]) -> web.Stream
     if not names:
         raise web.HTTPNotFound(headers=headers)
     links = "".join(f'<li><a href="{html.escape(quote(name))}">{html.escape(name)}</a></li>' for name in names)
-    page = f"<!doctype html><title>{html.escape(prefix or '/')}</title><ul>{links}</ul>"
+    page = f"<!doctype html><title>Index of {html.escape(prefix or '/')}</title><ul>{links}</ul>"
     return fresh(web.Response(text=page, content_type="text/html", headers=headers))
 
 
