@@ -24,6 +24,8 @@ NEEDS: dict[str, str] = {
     "stores/test_buckets.py::test_a_tree_in_a_bucket_is_opened_listed_and_read": SERVER,
     "stores/test_buckets.py::test_it_is_what_http_is_otherwise": SERVER,
     "stores/test_buckets.py::test_more_keys_than_fit_on_a_page_are_listed_from_a_real_server": SERVER,
+    "stores/test_folder_pages.py::test_a_hierarchy_is_walked_over_a_plain_server": THREADS,
+    "stores/test_folder_pages.py::test_what_is_not_the_list_of_a_folder_is_an_error_that_says_so": THREADS,
     "stores/test_contract.py::*Test_bucket::*": SERVER,
     "stores/test_contract.py::*Test_cloud::*": PACKAGES,
     "stores/test_contract.py::*Test_fsspec_http::*": PACKAGES,
@@ -141,8 +143,6 @@ NEEDS: dict[str, str] = {
     "unit/test_plan.py::test_work_is_made_while_it_is_consumed": LONG,
     "unit/codecs/test_native.py::test_the_python_code_of_blosc2_is_never_loaded": PROCESSES,
     "unit/codecs/test_registry.py::test_codecs_and_their_packages_are_imported_at_first_use": PROCESSES,
-    "viewer/test_folders.py::test_a_hierarchy_is_walked_over_a_plain_server": THREADS,
-    "viewer/test_folders.py::test_a_server_that_shows_no_folders_is_an_error_that_says_so": THREADS,
     "viewer/test_worker.py": PACKAGES,
 }
 

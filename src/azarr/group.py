@@ -10,7 +10,7 @@ from typing import Any
 from azarr import _changes, _nodes
 from azarr.access import Access
 from azarr.array import Array, refuse, tool
-from azarr.errors import NodeNotFound, StoreError
+from azarr.errors import NodeNotFound
 from azarr.grid import check_path
 from azarr.metadata import ArrayMetadata, GroupMetadata
 from azarr.ref import Ref
@@ -44,18 +44,17 @@ class Group:
         return list(await self.members())
 
     async def members(self) -> dict[str, Array | Group]:
-        """The arrays and groups right below, by name: from consolidated metadata, else by listing the store.
+        """The arrays and groups right below, by name: from consolidated metadata, else by listing the store (HTTP: by pages of folders).
 
-        Errors: `StoreError` where there is no consolidated metadata and the store cannot list, as over plain HTTP.
+        Errors: `StoreError` where there is no consolidated metadata and the store cannot list, or its server shows no folders.
         """
         if self.metadata.consolidated is not None:
             found = {self._prefix + name: _nodes.member(self.metadata, name, self._prefix, self.access.lenient) for name in self.known}
-        elif isinstance(self.store, Listing):
-            folders = [name[:-1] async for name in self.store.list_dir(self.path) if name.endswith("/")]
-            found = await _nodes.find_all(self.access, [self._prefix + name for name in folders if _nodes.may_be_node(name)])
         else:
-            reason = "this store cannot list, and the group has no consolidated metadata; open members by name"
-            raise StoreError(reason, store=repr(self.store), key=self.path)
+            store = self.store
+            names = store.list_dir(self.path) if isinstance(store, Listing) else tool("folder_pages").listed(store, self.path)
+            folders = [name[:-1] async for name in names if name.endswith("/")]
+            found = await _nodes.find_all(self.access, [self._prefix + name for name in folders if _nodes.may_be_node(name)])
         return {path[len(self._prefix) :]: make_node(node, self.access, path) for path, node in found.items() if node is not None}
 
     async def update_attrs(self, attributes: Mapping[str, Any]) -> Group:

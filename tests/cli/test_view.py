@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 
 import azarr
 from azarr.cli.commands import app
+from azarr.cli.object_server import PART, serve_objects
 from azarr.cli.view import serve_viewer
 from azarr.errors import TransportError
-from azarr.stores import LocalStore
-from azarr.viewer.folders import IndexedHTTPStore
+from azarr.stores import HTTPStore, LocalStore
 
 
 async def written(folder: Path) -> LocalStore:
@@ -71,7 +71,7 @@ async def test_pyodide_may_be_a_folder(tmp_path: Path):
 
 async def test_azarr_reads_what_is_served_and_walks_it(tmp_path: Path):
     async with serve_viewer(await written(tmp_path), "x y.zarr") as page, azarr.Context() as context:
-        store = IndexedHTTPStore(f"{page}data/x y.zarr", context=context)
+        store = HTTPStore(f"{page}data/x y.zarr", context=context)
         group = await azarr.open_group(store, context=context)
         assert [path async for path, _ in group.walk()] == ["a", "a/b"]
         assert np.array_equal(await group["a/b"][...], np.arange(64).reshape(8, 8))
@@ -105,6 +105,18 @@ async def test_ranges_and_versions(tmp_path: Path):
             assert (answer.status, await answer.read()) == (200, b"another")
         async with client.get(url, headers={"If-Match": tag}) as answer:
             assert answer.status == 412
+
+
+async def test_what_is_larger_than_a_part_comes_whole_and_in_any_range(tmp_path: Path):
+    data = np.random.default_rng(0).bytes(2 * PART + 3)
+    (tmp_path / "object").write_bytes(data)
+    (tmp_path / "empty").write_bytes(b"")
+    async with serve_objects(LocalStore(tmp_path)) as url, aiohttp.ClientSession() as client:
+        for header, expected in (("", data), (f"bytes=5-{PART + 5}", data[5 : PART + 6]), (f"bytes=-{PART + 1}", data[-PART - 1 :]), ("bytes=7-", data[7:])):
+            async with client.get(f"{url}object", headers={"Range": header} if header else {}) as answer:
+                assert await answer.read() == expected
+        async with client.get(f"{url}empty") as answer:
+            assert (answer.status, await answer.read()) == (200, b"")
 
 
 async def test_only_what_does_not_exist_is_404(tmp_path: Path):

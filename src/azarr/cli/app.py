@@ -18,7 +18,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # A tree has lines that not every terminal can show.
-    app()
+    app(prog_name="azarr")
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from azarr.cli.picture import Coast, Warming, draw_picture
 from azarr.cli.server import Server, serve
 
 
-async def run_demo(folder: Path, picture: Path, console: Console) -> None:
-    """Write `climate.zarr` into a folder, read it back over HTTP, tell the story on a console, and draw a picture."""
+async def run_demo(folder: Path, picture: Path, console: Console) -> Warming:
+    """Write `climate.zarr` into a folder, read it back over HTTP, tell the story on a console, and draw a picture; what was found."""
     store = folder / "climate.zarr"
     await write_climate(store)
     story.tell_written(console, store)
@@ -28,6 +28,7 @@ async def run_demo(folder: Path, picture: Path, console: Console) -> None:
 
     draw_picture(warming, picture)
     story.tell_warming(console, warming, picture)
+    return warming
 
 
 async def write_climate(store: Path) -> None:

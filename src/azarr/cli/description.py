@@ -62,3 +62,23 @@ def table(rows: list[Row]) -> Table:
     for label, text in rows:
         aligned.add_row(label, Text(text))
     return aligned
+
+
+def facts(path: str, node: azarr.Array | azarr.Group) -> dict[str, Any]:
+    """The same for programs."""
+    told: dict[str, Any] = {"path": path, "zarr_format": node.zarr_format}
+    if isinstance(node, azarr.Group):
+        return told | {"node_type": "group", "attributes": dict(node.attrs)}
+    return told | {
+        "node_type": "array",
+        "shape": node.shape,
+        "dtype": str(node.dtype),
+        "chunks": node.chunks,
+        "shards": node.shards,
+        "codecs": [{"name": codec.name, "configuration": codec.configuration} for codec in node.codecs],
+        "fill_value": node.fill_value,
+        "dimension_names": node.dimension_names,
+        "attributes": dict(node.attrs),
+        "nbytes": node.nbytes,
+        "nchunks": node.nchunks,
+    }

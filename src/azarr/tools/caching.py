@@ -53,7 +53,8 @@ class Cached:
     ) -> None:  # fmt: skip
         if isinstance(recheck, str) and recheck != "open":
             raise ValueError(f'recheck is "open", True, False or a number of seconds, not {recheck!r}')
-        self.inner, self.recheck = (inner := store_from(inner)), recheck
+        self.inner = inner = store_from(inner)
+        self.recheck = recheck
         self.gap: int | None = getattr(inner, "gap", None)
         self._most, self.nbytes = bytes_of(memory), 0
         self._kept: OrderedDict[What, _Entry] = OrderedDict()

@@ -14,7 +14,6 @@ import azarr
 from azarr.errors import AzarrError, MissingPackage, NodeNotFound, StoreError, TransportError, redact
 from azarr.viewer import colours, describing, pictures
 from azarr.viewer.coordinates import Coordinate, plain, ticks
-from azarr.viewer.folders import IndexedHTTPStore
 from azarr.viewer.pictures import Part
 
 Reply = Callable[[int, str, Any], None]
@@ -55,8 +54,7 @@ class Viewer:
 
     async def open(self, tell: Any, url: str) -> Facts:
         """Open what stands at `url`; what was open before is left."""
-        store = IndexedHTTPStore(url, context=self.context) if url.startswith(("http://", "https://")) else url
-        root = await azarr.open(store, context=self.context)
+        root = await azarr.open(url, context=self.context)
         self.nodes, self.members_of, self.coordinates, self.shown = {"": root}, {}, {}, None
         return {"name": redact(url), "root": describing.entry("", root)}
 
