@@ -15,3 +15,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     tally = config.stash.get(TALLY, None)
     if tally is not None and tally.arrays:
         terminalreporter.write_line(tally.line())
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for mark in ("asyncio", "flaky", "network", "skip_if_param", "slow"):  # of xarray's own tests
+        config.addinivalue_line("markers", f"{mark}: xarray's")

@@ -1,9 +1,9 @@
 """xarray on azarr: the engine `azarr`, and the same with `await`, which never blocks the event loop.
 
-    ds = xarray.open_dataset("https://host/data.zarr", engine="azarr")
+ds = xarray.open_dataset("https://host/data.zarr", engine="azarr")
 
-    ds = await azarr.integrations.xarray.open_dataset("https://host/data.zarr")
-    await ds.load_async()
+ds = await azarr.integrations.xarray.open_dataset("https://host/data.zarr")
+await ds.load_async()
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any, ClassVar
 from azarr.context import Context
 from azarr.integrations import sync
 from azarr.integrations.xarray_reading import StoredGroup, StoredTree, awaited, backends, open_stored, waited, xarray
+from azarr.integrations.xarray_writing import write
 
+__all__ = ["AzarrBackend", "open_dataset", "open_datatree", "write"]
 DECODERS = ("mask_and_scale", "decode_times", "concat_characters", "decode_coords", "use_cftime", "decode_timedelta")
 OPTIONS = ("group", "consolidated", "zarr_format", "storage_options", "context", "use_zarr_fill_value_as_mask")
 
@@ -51,7 +53,9 @@ class AzarrBackend(backends.BackendEntrypoint):
 
 
 def _decoded(stored: StoredGroup, dropped: Any, decoders: dict[str, Any]) -> Any:
-    return backends.store.StoreBackendEntrypoint().open_dataset(stored.without(dropped), **decoders)
+    dataset = backends.store.StoreBackendEntrypoint().open_dataset(stored.without(dropped), **decoders)
+    dataset.set_close(None)  # nothing is open; and what is pickled with a dataset stays small
+    return dataset
 
 
 async def open_dataset(

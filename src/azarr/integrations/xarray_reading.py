@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextvars import ContextVar
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -30,8 +30,6 @@ except ImportError as error:
     raise MissingPackage("the engine for xarray", "xarray", "pip install 'azarr[xarray]'") from error
 
 T = TypeVar("T")
-Question = tuple[azarr.Selection, str]
-"""What is asked for, and what it is known by."""
 ARRAY_BYTES = ("codecs.bytes.Bytes", "codecs.vlen.VLen", "codecs.sharding.Sharding", "integrations.numcodecs.ForeignSerializer")
 
 _asked: ContextVar[tuple[dict[str, Any], dict[str, azarr.Selection]] | None] = ContextVar("asked", default=None)
@@ -68,13 +66,20 @@ class StoredVariable(backends.BackendArray):
 
     def _with_dtype(self, value: Any) -> Any:
         if isinstance(value, np.ndarray | np.generic):
-            return value
+            return cast("Any", value)
         found = np.empty((), self.dtype)  # strings, and whatever else NumPy has no scalars for
         found[()] = value
         return found
 
     def __deepcopy__(self, memo: object) -> StoredVariable:
         return self  # it holds no data
+
+    def __reduce__(self) -> Any:
+        return _stored, (self._array.metadata, self._array.access, self._array.path)
+
+
+def _stored(metadata: Any, access: Any, path: str) -> StoredVariable:
+    return StoredVariable(azarr.Array(metadata, access, path))
 
 
 def made(build: Callable[[], T]) -> Generator[Awaitable[Any], Any, T]:
@@ -189,7 +194,9 @@ def variable(array: azarr.Array, *, mask: bool) -> Any:
     """A variable of xarray, which reads when it is looked at. `mask`: the fill value means that a value is missing."""
     dimensions, attributes, encoding = dimensions_of(array), dict(array.attrs), encoding_of(array)
     if array.zarr_format == 2:
-        attributes = {name: value for name, value in attributes.items() if name != coding.DIMENSION_KEY and not name.lower().startswith("_nc")}
+        attributes = {
+            name: value for name, value in attributes.items() if name != coding.DIMENSION_KEY and not name.lower().startswith("_nc")
+        }
     encoding["preferred_chunks"] = dict(zip(dimensions, encoding["chunks"], strict=True))
     if mask and (array.zarr_format == 3 or array.metadata.document["fill_value"] is not None):
         attributes["_FillValue"] = array.fill_value
