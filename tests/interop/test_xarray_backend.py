@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import xarray
 import zarr
-from xarray.backends import plugins
+from xarray.backends.common import BACKEND_ENTRYPOINTS
 from xarray.tests import conftest as their_conftest
 from xarray.tests import test_backends as theirs
 
@@ -17,7 +18,33 @@ from azarr.integrations import sync
 from azarr.integrations.xarray import AzarrBackend, write
 
 pytestmark = [pytest.mark.interop, pytest.mark.filterwarnings("default")]
-default_zarr_format, use_dask = theirs.default_zarr_format, their_conftest.use_dask  # fixtures
+use_dask = their_conftest.use_dask  # a fixture
+
+CALLS = "counts calls of zarr-python's classes, which are not called"
+SKIPPED = {
+    "test_async_load_multiple_variables": CALLS,
+    "test_avoid_excess_metadata_calls": CALLS,
+    "test_concurrent_load_multiple_objects": CALLS,
+    "test_indexing": CALLS,
+    "test_compressor_encoding": "codecs in encodings are objects as in the metadata document, not of zarr-python's classes",
+    "test_non_existent_store": "the `FileNotFoundError` has other words",
+    "test_read_non_consolidated_warning": "there is no warning: all documents are asked for at the same time",
+    "test_roundtrip_None_variable": "xarray stores it as `__values__`, a name that Zarr reserves; `write` refuses it",
+    "test_zarr_fill_value_setting[2": "`use_zarr_fill_value_as_mask=False` is obeyed for v2 too",
+}
+"""What is left out of xarray's tests, by the beginnings of their names, and why; `docs/xarray.md` has the same table."""
+ALL = os.environ.get("AZARR_XARRAY_TESTS") == "all"
+
+
+@pytest.fixture(params=[2, 3] if ALL else [3])
+def default_zarr_format(request: pytest.FixtureRequest) -> Iterator[None]:
+    with zarr.config.set(default_zarr_format=request.param):
+        yield
+
+
+@pytest.fixture(params=["s", "ms", "us", "ns"])
+def time_unit(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 class Reads:
@@ -25,7 +52,7 @@ class Reads:
 
     @pytest.fixture(autouse=True)
     def read_by_azarr(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(plugins.list_engines(), "zarr", AzarrBackend())
+        monkeypatch.setitem(BACKEND_ENTRYPOINTS, "zarr", ("zarr", AzarrBackend))
 
     @contextlib.contextmanager
     def open(self, path: Any, **kwargs: Any) -> Iterator[xarray.Dataset]:
@@ -49,11 +76,9 @@ class Writes(Reads):
         monkeypatch.setattr(xarray.Dataset, "to_zarr", to_zarr)
 
 
-class TestReadsMemory(Reads, theirs.TestZarrDictStore): ...
-class TestReadsFolder(Reads, theirs.TestZarrDirectoryStore): ...
-class TestReadsWithoutConsolidated(Reads, theirs.TestZarrNoConsolidatedMetadataSupport): ...
-class TestReadsWriteEmpty(Reads, theirs.TestZarrWriteEmpty): ...
-class TestWritesMemory(Writes, theirs.TestZarrDictStore): ...
-class TestWritesFolder(Writes, theirs.TestZarrDirectoryStore): ...
-class TestWritesWithoutConsolidated(Writes, theirs.TestZarrNoConsolidatedMetadataSupport): ...
-class TestWritesEmpty(Writes, theirs.TestZarrWriteEmpty): ...
+CASES = [theirs.TestZarrDictStore, theirs.TestZarrNoConsolidatedMetadataSupport, theirs.TestZarrWriteEmpty]
+"""Stores in memory, such that have no consolidated metadata, and folders."""
+for how, cases in {Reads: CASES if ALL else [], Writes: CASES if ALL else CASES[:1]}.items():
+    for case in cases:
+        name = f"{case.__name__}{how.__name__}"
+        globals()[name] = type(name, (how, case), {})

@@ -216,8 +216,8 @@ def dimensions_of(array: azarr.Array) -> tuple[str | None, ...]:
     references = array.metadata.document.get("_NCZARR_ARRAY", {}).get("dimrefs")  # of netCDF-C; full names: /group/dimension
     references = references or array.attrs.get("_nczarr_array", {}).get("dimension_references", [])
     if len(references) != array.ndim:
-        reason = "names of the dimensions are needed by xarray (dimension_names, in v2 the attribute _ARRAY_DIMENSIONS); azarr.open reads without"
-        raise MetadataError(f"{reason}, and drop_variables leaves the array out", document=array.document)
+        reason = "xarray needs names of the dimensions (dimension_names, or in v2 the attribute _ARRAY_DIMENSIONS)"
+        raise MetadataError(f"{reason}; drop_variables leaves the array out, and azarr reads it without", document=array.document)
     return tuple(str(name).rpartition("/")[2] for name in references)
 
 

@@ -1,4 +1,4 @@
-"""Datasets of xarray written by azarr. What is to be written is worked out first, by the rules of xarray's own `to_zarr`, then all is written at once.
+"""Datasets of xarray written by azarr. What is to be written is worked out first, by the rules of `to_zarr`; then all is written at once.
 
 The rules are `ZarrStore`'s, of which this is one whose group and arrays only note what is asked of them.
 """
@@ -18,7 +18,9 @@ from azarr._platform import offload
 from azarr.access import Access
 from azarr.array import tool
 from azarr.context import Context
-from azarr.errors import NodeNotFound
+from azarr.document import dump
+from azarr.errors import InvalidKey, MetadataError, NodeNotFound
+from azarr.grid import check_path
 from azarr.integrations import sync
 from azarr.integrations.xarray_reading import awaited, backends, coding, dimensions_of, variable
 from azarr.metadata import ArrayMetadata, GroupMetadata
@@ -94,6 +96,9 @@ class Draft(coding.ZarrStore):
         return self._added(Target(name, array.shape, array=array, write_empty=bool(self._write_empty)))
 
     def _create_new_array(self, *, name: str, shape: Any, dtype: Any, fill_value: Any, encoding: dict[str, Any], attrs: Any) -> Target:
+        if "/" in name or check_path(name) != name:
+            reserved = "Zarr reserves '__values__', which is xarray's for None"
+            raise InvalidKey(f"{name!r} is not a name of an array; rename the variable ({reserved})")
         empty = encoding.get("write_empty_chunks", self._write_empty)
         if self._write_empty not in (None, empty):
             raise ValueError(f'Differing "write_empty_chunks" values in encoding and parameters: {empty} and {self._write_empty}')
@@ -126,12 +131,12 @@ def codecs_of(given: Any) -> Any:
 
 
 def checked(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes as JSON has them. Errors: `TypeError` for those that JSON has no words for."""
+    """Attributes as JSON has them. Errors: `TypeError`, as from `to_zarr`, for those that JSON has no words for."""
     try:
-        azarr.document.dump(dict(attributes))
-    except TypeError as error:
-        raise TypeError("Invalid attribute in Dataset.attrs.") from error
-    return {name: list(cast("Any", value)) if isinstance(value, tuple) else value for name, value in attributes.items()}
+        dump(found := dict(attributes))
+    except MetadataError as error:
+        raise TypeError(f"Invalid attribute in Dataset.attrs: {error}") from error
+    return {name: list(cast("Any", value)) if isinstance(value, tuple) else value for name, value in found.items()}
 
 
 async def write(
@@ -165,7 +170,7 @@ async def write(
         writer = backends.common.ArrayWriter()
         changed = draft._validate_and_autodetect_region(dataset.copy())
         draft._validate_encoding(encoding)
-        backends.writers.dump_to_store(changed, draft, writer, encoding={name: dict(each) for name, each in (encoding or {}).items()})
+        backends.writers.dump_to_store(changed, draft, writer, encoding=encoding)
         return draft, writer
 
     draft, writer = await awaited(drafted)
