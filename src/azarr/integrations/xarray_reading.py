@@ -57,12 +57,14 @@ class StoredVariable(backends.BackendArray):
         if (asked := _asked.get()) is None:
             return sync.run(self.async_getitem(key))
         known, wanted = asked
-        spelled = [each.tolist() if isinstance(each, np.ndarray) else each for each in key.tuple]
-        name = f"{self._array.path} {type(key).__name__} {spelled}"
+        chosen, basic = self.selected(key), all(isinstance(each, int | slice) for each in key.tuple)
+        part: Any = key.tuple if basic and self._array.nchunks <= 1 else ()  # its chunk is read once, whatever is asked for of it
+        spelled = "" if part else [each.tolist() if isinstance(each, np.ndarray) else each for each in key.tuple]
+        name = f"{self._array.path} {type(key).__name__ if spelled else ''} {spelled}"
         if name not in known:
-            chosen = wanted[name] = self.selected(key)
+            wanted[name] = self._array[...] if part else chosen
             return np.zeros(chosen.shape, chosen.dtype)
-        return self._with_dtype(known[name])
+        return self._with_dtype(known[name][part] if part else known[name])
 
     def _with_dtype(self, value: Any) -> Any:
         if isinstance(value, np.ndarray | np.generic):
