@@ -110,7 +110,7 @@ def spelled(value: Any) -> Any:
     return {**value, "configuration": dict(value.get("configuration", {}))} if isinstance(value, dict) and "name" in value else value
 
 
-@pytest.mark.parametrize("chunks", [None, {}, {"time": 4}], ids=str)
+@pytest.mark.parametrize("chunks", [None, {}, {"time": 6}], ids=str)
 def test_datasets_are_pickled_and_computed_by_dask(chunks: Any, tmp_path: Path) -> None:
     example().to_zarr(tmp_path)
     ds = xarray.open_dataset(tmp_path, engine=AzarrBackend, chunks=chunks)

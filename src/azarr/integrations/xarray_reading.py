@@ -168,6 +168,7 @@ async def open_stored(
     """
     options: dict[str, Any] = {"zarr_format": zarr_format, "context": context, "storage_options": storage_options}
     path = (group or "").strip("/")
+    consolidated = consolidated if keeps_consolidated(source) else False
     opened: Any = azarr.open_group(source, path, consolidated=consolidated, **options)
     if path and consolidated is not False:
         try:
@@ -190,6 +191,11 @@ async def open_stored(
 
     await gather(node, "")
     return StoredTree(dict(sorted(found.items())), shown)
+
+
+def keeps_consolidated(source: Any) -> bool:
+    """Whether consolidated metadata are kept in a store. Stores of zarr-python say so where they are not, such as those of Icechunk."""
+    return getattr(getattr(source, "store", source), "supports_consolidated_metadata", True)
 
 
 def variable(array: azarr.Array, *, mask: bool) -> Any:

@@ -22,7 +22,7 @@ from azarr.document import dump
 from azarr.errors import InvalidKey, MetadataError, NodeNotFound
 from azarr.grid import check_path
 from azarr.integrations import sync
-from azarr.integrations.xarray_reading import awaited, backends, coding, dimensions_of, variable
+from azarr.integrations.xarray_reading import awaited, backends, coding, dimensions_of, keeps_consolidated, variable, xarray
 from azarr.metadata import ArrayMetadata, GroupMetadata
 from azarr.stores import Listing
 
@@ -88,8 +88,26 @@ class Draft(coding.ZarrStore):
     def open_store_variable(self, name: str) -> Any:
         return variable(self.existing[name], mask=self._use_zarr_fill_value_as_mask)
 
-    def set_attributes(self, attributes: dict[str, Any]) -> None:
-        self.attributes = attributes
+    def store(self, variables: Any, attributes: Any, check_encoding_set: Any = (), writer: Any = None, unlimited_dims: Any = None) -> None:
+        """Encode what is given, what is there already as it is there; then note it. Errors: `ValueError` for what does not fit."""
+        mode, along, there = self._mode, self._append_dim, self.existing
+        if mode == "r+" and (added := [name for name in variables if name not in there]):
+            raise ValueError(f"dataset contains non-pre-existing variables {added!r}, which needs mode='a', not 'r+'")
+        if along is not None and along not in there and along not in (known := self.get_dimensions()):
+            raise ValueError(f"append_dim={along!r} does not match any existing dataset dimensions {known}")
+        stored = {name: self.open_store_variable(name) for name in variables if name in there}
+        decoded, _, _ = xarray.conventions.decode_cf_variables(stored, {})
+        given = dict(variables)
+        for name, held in decoded.items():
+            coding._validate_datatypes_for_zarr_append(name, held, given[name])
+            given[name] = given[name].copy(deep=False)
+            given[name].encoding = held.encoding
+        encoded, self.attributes = self.encode(given, attributes)
+        for name, held in decoded.items():
+            encoded[name] = coding._validate_and_transpose_existing_dims(name, encoded[name], held, self._write_region, along)
+        if mode == "a-" and along is not None:
+            encoded = {name: each for name, each in encoded.items() if name not in decoded or along in each.dims}
+        self.set_variables(encoded, check_encoding_set, writer)
 
     def _open_existing_array(self, *, name: str) -> Target:
         array = self.existing[name]
@@ -177,14 +195,15 @@ async def write(
     attributes = checked(draft.attributes or {})
     if node is None:
         await create(access, path, GroupMetadata(attributes, found.zarr_format), overwrite=mode == "w")
-    elif draft.attributes:
+    elif attributes and mode != "r+":
         await node.update_attrs(attributes)
     prefix, targets = f"{path}/" if path else "", list(draft.targets.values())
     await all_of([target.make(access, prefix, False) for target in targets])
     await all_of([target.put(*each) for target in targets for each in target.waiting])
     if writer.sources:
         await offload(writer.sync)
-    if mode != "r+" and (consolidated or (consolidated is None and _consolidates(access.store))):
+    can = keeps_consolidated(access.store) and (consolidated or isinstance(access.store, Listing))
+    if mode != "r+" and consolidated is not False and can:
         await azarr.consolidate(access.store, context=access.context)
 
 
@@ -202,7 +221,3 @@ async def _there(access: Access, path: str, *, needed: bool) -> azarr.Group | No
         if needed:
             raise
         return None
-
-
-def _consolidates(store: Any) -> bool:
-    return isinstance(store, Listing) and getattr(getattr(store, "store", store), "supports_consolidated_metadata", True)
