@@ -1,6 +1,6 @@
 """`ds.load_async()` of 50 variables of one chunk each, behind 20 ms: xarray on azarr, and on zarr-python with obstore.
 
-    .venv-peers/bin/python -m bench.load_async
+.venv-peers/bin/python -m bench.load_async
 """
 
 import asyncio
@@ -35,11 +35,16 @@ def by_zarr(url: str) -> xarray.Dataset:
 
 
 async def measure(url: str) -> dict[str, list[float]]:
-    ways: dict[str, Any] = {"one variable, azarr": [], "50 variables, azarr": [], "one variable, zarr-python": [], "50 variables, zarr-python": []}
+    ways: dict[str, Any] = {
+        "one variable, azarr": [],
+        "50 variables, azarr": [],
+        "one variable, zarr-python": [],
+        "50 variables, zarr-python": [],
+    }
     for _ in range(ROUNDS):
         for name, times in ways.items():
             ds = await open_dataset(url) if "azarr" in name else by_zarr(url)
-            await (ds["first"].load_async())  # the connection is there
+            await ds["first"].load_async()  # the connection is there
             times.append(await load(ds[["v0"]] if name.startswith("one") else ds.drop_vars("first")))
     return ways
 

@@ -26,7 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     left = [item for item in items if any(_is_left_out(item, mark.kwargs) for mark in item.iter_markers("skip_if_param"))]
-    left += [item for item in items if isinstance(item, pytest.Function) and item.name.startswith(tuple(getattr(item.module, "SKIPPED", ())))]
+    left += [item for item in items if isinstance(item, pytest.Function) and item.name.startswith(getattr(item.module, "LEFT_OUT", ()))]
     config.hook.pytest_deselected(items=left)
     items[:] = [item for item in items if item not in left]
 

@@ -93,7 +93,9 @@ def test_variables_have_the_encoding_of_xarrays_own_backend(zarr_format: int, tm
         expected = {key: spelled(value) for key, value in variable.encoding.items()}
         found = {key: spelled(value) for key, value in ours[name].encoding.items()}
         assert found.keys() == expected.keys()
-        assert str({**found, "dtype": ours[name].encoding.get("dtype")}) == str({**found, **expected, "dtype": ours[name].encoding.get("dtype")})
+        assert str({**found, "dtype": ours[name].encoding.get("dtype")}) == str(
+            {**found, **expected, "dtype": ours[name].encoding.get("dtype")}
+        )
     assert ours["t"].encoding["chunks"] == (2, 2)
     ours.to_zarr(tmp_path / "again", zarr_format=zarr_format)  # zarr-python takes them
     assert_identical(xarray.open_dataset(tmp_path / "again", engine="zarr"), example())
@@ -154,7 +156,9 @@ def test_trees_are_opened_by_xarray(tmp_path: Path) -> None:
 async def test_dimensions_of_netcdf_are_found_and_arrays_without_names_can_be_left_out(no_bridge: None) -> None:
     objects: dict[str, bytes] = {}
     group = await azarr.create_group(objects, zarr_format=2, attributes={"_nc3_strict": 1})
-    await azarr.save(objects, "v", np.arange(6).reshape(2, 3), zarr_format=2, attributes={"_nczarr_array": {"dimension_references": ["/lat", "/g/lon"]}})
+    await azarr.save(
+        objects, "v", np.arange(6).reshape(2, 3), zarr_format=2, attributes={"_nczarr_array": {"dimension_references": ["/lat", "/g/lon"]}}
+    )
     ds = await open_dataset(group.store)
     assert ds.sizes == {"lat": 2, "lon": 3}
     assert (ds.attrs, ds.v.attrs) == ({}, {})

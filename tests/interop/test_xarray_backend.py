@@ -34,6 +34,15 @@ SKIPPED = {
 }
 """What is left out of xarray's tests, by the beginnings of their names, and why; `docs/xarray.md` has the same table."""
 ALL = os.environ.get("AZARR_XARRAY_TESTS") == "all"
+"""Else those of one store, in v3, which azarr writes and reads; without the longest."""
+LONGEST = (
+    "test_write_region[",
+    "test_manual_chunk",
+    "test_chunked_datetime64",
+    "test_to_zarr_append_compute_false",
+    "test_warning_on_bad_chunks",
+)
+LEFT_OUT = (*SKIPPED, *(() if ALL else LONGEST))
 
 
 @pytest.fixture(params=[2, 3] if ALL else [3])
