@@ -39,7 +39,7 @@ interop: .venv-peers/.done
 	.venv-peers/bin/python -m pytest tests/interop
 
 interop-more: .venv-peers/.done ## AZARR_INTEROP_ARRAYS=20000 AZARR_INTEROP_SEED=7 make interop-more
-	AZARR_INTEROP_ARRAYS=$${AZARR_INTEROP_ARRAYS:-20000} .venv-peers/bin/python -m pytest tests/interop
+	AZARR_XARRAY_TESTS=all AZARR_INTEROP_ARRAYS=$${AZARR_INTEROP_ARRAYS:-20000} .venv-peers/bin/python -m pytest tests/interop
 
 faults-more: .venv/.done ## AZARR_FAULTED_READS=100000 AZARR_SEED=7 make faults-more
 	AZARR_FAULTED_READS=$${AZARR_FAULTED_READS:-100000} .venv/bin/python -m pytest tests/test_faults.py

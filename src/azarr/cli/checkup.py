@@ -25,7 +25,8 @@ GIVES = {
     "cli": "this command line", "plot": "pictures as PNG: azarr plot --out", "cloud": "S3, Google and Azure with credentials",
     "fsspec": "URLs that only fsspec knows", "icechunk": "sessions of Icechunk", "references": "references in Parquet",
     "reference-making": "references to NetCDF4 and HDF5: azarr reference", "otel": "spans for OpenTelemetry", "demo": "azarr demo",
-    "dask": "dask arrays; copies and checks on a cluster", "xarray": "xarray's engine azarr", "zarr": "azarr as the codec pipeline of zarr-python",
+    "dask": "dask arrays; copies and checks on a cluster", "xarray": "xarray's engine azarr",
+    "zarr": "azarr as the codec pipeline of zarr-python",
 }  # fmt: skip
 """What the extras are for."""
 ORIGIN = "https://example.org"

@@ -1,0 +1,63 @@
+"""`ds.load_async()` of 50 variables of one chunk each, behind 20 ms: xarray on azarr, and on zarr-python with obstore.
+
+.venv-peers/bin/python -m bench.load_async
+"""
+
+import asyncio
+import statistics
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import obstore.store
+import xarray
+import zarr
+
+from azarr.integrations.xarray import open_dataset, write
+from bench.server import SLOW, URL, serving
+
+MANY, ROUNDS = 50, 15
+
+
+async def load(ds: xarray.Dataset) -> float:
+    """Milliseconds that it takes."""
+    began = time.perf_counter()
+    await ds.load_async()
+    return 1000 * (time.perf_counter() - began)
+
+
+def by_zarr(url: str) -> xarray.Dataset:
+    store = zarr.storage.ObjectStore(obstore.store.HTTPStore.from_url(url, client_options={"allow_http": True}), read_only=True)
+    return xarray.open_zarr(store, chunks=None, consolidated=True)
+
+
+async def measure(url: str) -> dict[str, list[float]]:
+    ways: dict[str, Any] = {
+        "one variable, azarr": [],
+        "50 variables, azarr": [],
+        "one variable, zarr-python": [],
+        "50 variables, zarr-python": [],
+    }
+    for _ in range(ROUNDS):
+        for name, times in ways.items():
+            ds = await open_dataset(url) if "azarr" in name else by_zarr(url)
+            await ds["first"].load_async()  # the connection is there
+            times.append(await load(ds[["v0"]] if name.startswith("one") else ds.drop_vars("first")))
+    return ways
+
+
+async def main() -> None:
+    values = {name: ("x", np.arange(10000.0)) for name in ("first", *(f"v{number}" for number in range(MANY)))}
+    with tempfile.TemporaryDirectory() as folder:
+        await write(xarray.Dataset(values), Path(folder) / "many.zarr")
+        with serving(Path(folder)) as environment:
+            for name, times in (await measure(f"{environment[URL]}/{SLOW}/many.zarr")).items():
+                print(f"{name}: {statistics.median(times):.1f} ms (least {min(times):.1f})")
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    asyncio.run(main())
