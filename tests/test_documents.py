@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -58,6 +59,11 @@ def test_the_documents_are_all_in_the_table_of_contents() -> None:
 def test_the_reference_names_what_is_public() -> None:
     public = {f"azarr.{entry}" for entry in azarr.__all__} - {"azarr.__version__", "azarr.stores"}
     public |= {f"azarr.stores.{entry}" for entry in azarr.stores.__all__} | {"azarr.testing.CountingStore", "azarr.testing.StoreContract"}
+    public |= {"azarr.integrations.sync.run"}
+    for other in ("dask", "xarray"):  # which need not be installed
+        text = (Path(azarr.__file__).parent / f"integrations/{other}.py").read_text(encoding="utf-8")
+        names = ast.literal_eval(re.findall(r"^__all__ = (.*)$", text, re.MULTILINE)[0])
+        public |= {f"azarr.integrations.{other}.{each}" for each in names}
     assert set(re.findall(r"^\.\. auto\w+:: (\S+)$", (ROOT / "docs/api.md").read_text(encoding="utf-8"), re.MULTILINE)) == public
 
 
