@@ -49,7 +49,7 @@ async def _page(store: Any, prefix: str) -> list[str] | str:
     url = f"{store._base}/" + "".join(f"{quote(part)}/" for part in prefix.split("/") if part)
     answer = await store._send(f"{url}{store._query}", {}, MOST)
     if answer.status != 200 and answer.status not in TRANSIENT:
-        return "this store cannot list"
+        return "this store cannot list: the server does not show what is in the folder"
     store._whole(answer, {}, MOST)  # errors of what failed, or was cut
     page = bytes(answer.body).decode("utf-8", "replace")
     names = names_in(page, url)
