@@ -303,11 +303,25 @@ async def relayed(request: web.Request) -> web.WebSocketResponse:
             message = await told.get()
             await (channel.send_bytes(message) if isinstance(message, bytes) else channel.send_json(message))
 
-    server = None
-    while server is None:
+    loop, accepted, listening = asyncio.get_running_loop(), set[asyncio.Task[Any]](), None
+    while listening is None:
         with suppress(OSError):  # another one has that port
-            server = await asyncio.get_running_loop().create_server(connected, "127.0.0.1", next(PORTS), backlog=1024)
-    await channel.send_json([-1, server.sockets[0].getsockname()[1]])
+            listening = socket.create_server(("127.0.0.1", next(PORTS)), backlog=1024)
+    listening.setblocking(False)
+
+    def accept() -> None:  # not by a server of asyncio: it leaves open what it had accepted when it is closed
+        with suppress(BlockingIOError, ConnectionAbortedError):
+            task = loop.create_task(loop.connect_accepted_socket(connected, listening.accept()[0]))
+            accepted.add(task)
+            task.add_done_callback(accepted.discard)
+
+    def close() -> None:
+        if listening.fileno() >= 0:
+            loop.remove_reader(listening)
+            listening.close()
+
+    loop.add_reader(listening, accept)
+    await channel.send_json([-1, listening.getsockname()[1]])
     telling = asyncio.create_task(tell())
     try:
         async for message in channel:
@@ -320,11 +334,12 @@ async def relayed(request: web.Request) -> web.WebSocketResponse:
             if number >= 0:
                 connections[number].end(what)
             else:
-                server.close()
+                close()
     finally:
         telling.cancel()
-        server.close()
+        close()
         over = True
+        await asyncio.gather(*accepted, return_exceptions=True)
         for connection in connections.values():
             connection.over = True
             if connection.transport is not None and not connection.transport.is_closing():  # those that are still send what was written
