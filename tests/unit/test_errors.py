@@ -1,5 +1,8 @@
 """Every error says what, where, and what now; it is the builtin that people already catch; and it shows no secrets."""
 
+import copy
+import pickle
+
 import pytest
 
 from azarr import errors
@@ -137,6 +140,24 @@ def test_a_partial_write_says_how_each_key_stands():
     error = PartialWrite("the disk is full; of the objects that were begun: ...", done=("c/0",), failed=("c/1",), unknown=())
     assert (error.done, error.failed, error.unknown) == (("c/0",), ("c/1",), ())
     assert isinstance(error, StoreError)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MetadataError("is not known", field="codecs[0].name", value="x", document="zarr.json"),
+        MissingPackage("codec 'zstd'", "zstd", "pip install zstd"),
+        NodeNotFound("store", "a/b", "zarr.json"),
+        TransportError("refused", store="store", key="c/0", status=503, transient=True, retry_after=2.0),
+        PartialWrite("stopped", done=("c/0",), failed=("c/1",), unknown=()),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_is_the_same_in_another_process(error: errors.AzarrError):
+    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(other) is type(error)
+        assert str(other) == str(error)
+        assert vars(other) == vars(error)
 
 
 def test_a_transport_error_says_how_often_the_store_was_asked_and_keeps_what_it_knows():
