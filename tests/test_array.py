@@ -273,6 +273,19 @@ async def test_out_is_filled_whatever_its_memory_order(waits: bool):
     assert equal(points, X[[3, 0], [1, 4]])
 
 
+async def test_out_is_filled_wherever_in_a_page_its_memory_begins(tmp_path: Path):
+    values = np.arange(4 * 9000, dtype="u1").reshape(4, 9000)
+    await (await azarr.create_array(tmp_path / "a", shape=values.shape, dtype="u1", chunks=(1, 9000), compressors=()))[...].write(values)
+    array, memory = await azarr.open_array(tmp_path / "a"), np.zeros(values.size + 2 * 4096, "u1")
+    page = -memory.ctypes.data % 4096
+    for start in (0, 1, 16, 31, 32, 4095):
+        memory[:] = 7
+        out = memory[page + start :][: values.size].reshape(values.shape)
+        assert await array[...].read(out=out) is out
+        assert equal(out, values)
+        assert np.count_nonzero(memory != 7) == np.count_nonzero(values != 7)
+
+
 async def test_only_the_elements_of_out_are_written():
     memory = np.full((8, 12), 7, "int16")
     await (await stored(X))[0].read(out=memory[1:6, ::2])

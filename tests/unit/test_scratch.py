@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from azarr import scratch as module
-from azarr.scratch import Scratch, joined, keep_scratch, spare_scratch, view
+from azarr.scratch import Scratch, is_slow, joined, keep_scratch, spare_scratch, view
 
 
 def test_a_slot_gives_memory_of_exactly_the_size_asked_for() -> None:
@@ -23,6 +23,19 @@ def test_a_slot_is_used_again_and_grows_when_it_must() -> None:
     assert np.shares_memory(first, scratch.take("a", 4))
     assert scratch.take("a", 10) is first
     assert not np.shares_memory(first, scratch.take("a", 11))
+
+
+@pytest.mark.parametrize("size", [1, 100, 4096, 1 << 16, 1 << 20, 5 << 20])
+def test_memory_is_where_files_are_copied_fast(size: int) -> None:
+    scratch = Scratch()
+    assert not is_slow(scratch.encoded)
+    assert not is_slow(scratch.take("a", size))
+
+
+def test_where_files_are_copied_slowly() -> None:
+    memory = np.empty(2 * 4096, np.uint8)
+    page = -memory.ctypes.data % 4096
+    assert [is_slow(memory[page + start :]) for start in (0, 1, 31, 32, 4095)] == [False, True, True, False, False]
 
 
 def test_slots_do_not_share_memory() -> None:

@@ -20,7 +20,7 @@ from azarr.codecs.sharding import ShardLayout, merged
 from azarr.errors import ObjectChanged, ShardIndexError
 from azarr.layout import Layout
 from azarr.plan import Job, Piece
-from azarr.scratch import Scratch, keep_scratch, spare_scratch, view
+from azarr.scratch import Scratch, is_slow, keep_scratch, spare_scratch, view
 from azarr.stores.base import Reader, WouldWait
 
 HANDOVER = 20e-6
@@ -143,7 +143,7 @@ def _job(reading: Reading, asked: Job, reader: Reader, scratch: Scratch) -> Gene
 
 def _chunk(reading: Reading, piece: Piece, reader: Reader, scratch: Scratch) -> None:
     key, pipeline = reading.key(piece.coords), reading.pipeline(piece.coords)
-    if pipeline.raw and (into := reading.direct(piece, pipeline)) is not None:
+    if pipeline.raw and (into := reading.direct(piece, pipeline)) is not None and not is_slow(into):
         reading.check_raw(piece, pipeline, reader.into(key, view(into)), key)
     elif (data := reader.whole(key, scratch)) is None:
         reading.missing([piece])

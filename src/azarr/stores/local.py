@@ -20,7 +20,7 @@ import numpy as np
 
 from azarr._platform import offload
 from azarr.errors import StoreError
-from azarr.scratch import Buffer, Buffers, Bytes, Scratch
+from azarr.scratch import Buffer, Buffers, Bytes, Scratch, aligned
 from azarr.stores.base import ANY, NO_TEXT, ByteRange, Reader, Value, check_key
 from azarr.stores.staging import FOLDER, STAGED, Writer, version_of
 
@@ -200,7 +200,7 @@ class FolderReader:
         """All of a file that filled the scratch, which grows: the next chunks are much like this one."""
         head, size, total = scratch.encoded, scratch.encoded.size, os.fstat(file).st_size
         if total > size:
-            scratch.encoded = np.empty(total + (total >> 2), np.uint8)
+            scratch.encoded = aligned(total + (total >> 2))
             scratch.encoded[:size] = head
             size += self._fill(file, size, scratch.encoded[size:total])
         return scratch.encoded[:size]
