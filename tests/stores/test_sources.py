@@ -101,7 +101,10 @@ def test_options_that_a_store_does_not_take_are_an_error_that_says_what_does(sou
         ("zip://c.zip", r"azarr.open\('c.zip'\)"),
         ("zip::https://host/c.zip", r"azarr.stores.ZipStore\('https://host/c.zip'\)"),
         ("reference::https://host/refs.json", r"azarr.stores.ReferenceStore\('https://host/refs.json'\)"),
-        ("reference::refs.json", "ReferenceStore"),
+        ("reference::refs.json", r"azarr.stores.ReferenceStore\('refs.json'\)"),
+        ("zip::c.zip", r"azarr.stores.ZipStore\('c.zip'\)"),
+        ("simplecache::data.zarr", r"azarr.Cached\('data.zarr', disk=...\)"),
+        ("filecache::/srv/data.zarr", r"azarr.Cached\('/srv/data.zarr', disk=...\)"),
         ("reference://", "ReferenceStore"),
         ("zip::https://me:topsecret@host/c.zip", r"ZipStore\('https://\*\*\*@host/c.zip'\)"),
     ],
@@ -110,6 +113,14 @@ def test_of_what_fsspec_chains_azarrs_way_is_named(url: str, way: str):
     with pytest.raises(ValueError, match=way) as caught:
         azarr.open(url)
     assert "topsecret" not in str(caught.value)
+
+
+async def test_a_folder_may_be_called_as_a_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("zip::c", "simplecache::a", "a::b"):
+        await azarr.save(Path(name), "a", np.arange(4))
+        for place in (Path(name), f"./{name}", *([name] if name == "a::b" else [])):
+            assert (await azarr.open_array(place, "a")[...]).tolist() == [0, 1, 2, 3]
 
 
 async def test_a_cache_takes_a_url_as_these_errors_say(tmp_path: Path):
