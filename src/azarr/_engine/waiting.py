@@ -38,6 +38,9 @@ async def read_waiting(reading: Reading, context: Context, loops: int) -> None:
     """Run fetch loops until the jobs are done. The first error stops them all, and is raised when none is running any more."""
     work = _Work(reading, context)
     try:
+        if loops == 1:  # a task would cost more than what it does
+            await work.loop()
+            return
         async with together() as group:
             for _ in range(loops):
                 group.create_task(work.loop())
