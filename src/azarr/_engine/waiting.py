@@ -52,12 +52,12 @@ async def read_waiting(reading: Reading, context: Context, loops: int) -> None:
 class _Work:
     """One read. `indexes` are those that the array handle does not keep."""
 
-    __slots__ = ("budget", "indexes", "most", "reading", "requests", "scratch")
+    __slots__ = ("budget", "indexes", "most", "reading", "requests")
 
     def __init__(self, reading: Reading, context: Context) -> None:
         self.reading, self.most = reading, context.nbytes
         self.requests = Requests(reading.target.store, context)
-        self.budget, self.scratch = self.requests.budget, Scratch()
+        self.budget = self.requests.budget
         self.indexes: dict[str, Held | None] = {}
 
     async def loop(self) -> None:
@@ -191,15 +191,20 @@ class _Work:
     async def read_index(self, layout: ShardLayout, key: str, value: Value) -> Held:
         """The index in `value`, decoded on the loop where that is quick and the codecs are loaded, else in a thread."""
         if self.reading.target.indexes.warm and layout.index_size <= SMALL_INDEX:
-            return self.reading.index_of(layout, key, value, self.scratch)
+            scratch = spare_scratch()
+            held = self.reading.index_of(layout, key, value, scratch)
+            keep_scratch(scratch)
+            return held
         return await offload(lambda: self.reading.index_of(layout, key, value, Scratch()))
 
     async def place(self, found: list[tuple[Piece, Buffer]], pipeline: Pipeline, key: str) -> None:
         """Decode and place, on the loop where that is quick and the codecs are loaded, else in a thread."""
         began = perf_counter()
         if self.reading.target.indexes.warm and pipeline.seconds * len(found) < INLINE:
+            scratch = spare_scratch()
             for piece, data in found:
-                self.reading.place(piece, data, pipeline, key, self.scratch)
+                self.reading.place(piece, data, pipeline, key, scratch)
+            keep_scratch(scratch)
             self.requests.counters.decode_seconds += perf_counter() - began
             return
         async with self.budget.decoder:
