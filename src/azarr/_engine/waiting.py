@@ -190,12 +190,8 @@ class _Work:
 
     async def read_index(self, layout: ShardLayout, key: str, value: Value) -> Held:
         """The index in `value`, decoded on the loop where that is quick and the codecs are loaded, else in a thread."""
-        if self.reading.target.indexes.warm and layout.index_size <= SMALL_INDEX:
-            scratch = spare_scratch()
-            held = self.reading.index_of(layout, key, value, scratch)
-            keep_scratch(scratch)
-            return held
-        return await offload(lambda: self.reading.index_of(layout, key, value, Scratch()))
+        read = partial(self.reading.index_of, layout, key, value, Scratch())
+        return read() if self.reading.target.indexes.warm and layout.index_size <= SMALL_INDEX else await offload(read)
 
     async def place(self, found: list[tuple[Piece, Buffer]], pipeline: Pipeline, key: str) -> None:
         """Decode and place, on the loop where that is quick and the codecs are loaded, else in a thread."""
