@@ -38,6 +38,7 @@ CODECS: dict[int, tuple[tuple[str, str, str], str, tuple[int, ...]]] = {
     DEFLATED: (("zlib", "zlib", "use a Python built with zlib"), "decompressobj", (-15,)),
     12: (("bz2", "bz2", "use a Python built with bz2"), "BZ2Decompressor", ()),
     93: (ZSTD, "ZstdDecompressor", ()),
+    95: (("lzma", "lzma", "use a Python built with lzma"), "LZMADecompressor", (1, 128 << 20)),  # FORMAT_XZ, and memory: `xz -9` takes half
 }
 """Methods (4.4.5): the module, what makes a decompressor, and its arguments."""
 MOST_DEFLATED = 1032
