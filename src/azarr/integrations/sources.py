@@ -7,11 +7,12 @@ import sys
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from azarr.context import Context
 from azarr.errors import redact
-from azarr.stores import SCHEMES, SUFFIXES
+from azarr.stores import SCHEMES, SUFFIXES, store_from
 from azarr.stores.base import Store
 
 CHAINS = {"reference": "ReferenceStore({!r})", "zip": "ZipStore({!r})"}
@@ -26,6 +27,8 @@ def store_of(source: Any, context: Context | None) -> Store:
         first, _, rest = source.partition("::")
         if rest and (way := CHAINS.get(first)):
             raise ValueError(f"{redact(source)!r}: azarr does not chain; its way is azarr.stores.{way.format(redact(rest))}")
+        if "://" not in source and first not in import_module("azarr.stores.fsspec").CACHES:
+            return store_from(Path(source), context)
         if find_spec("fsspec") is None:
             more = 'pip install "azarr[fsspec]" for those that fsspec knows'
             scheme = source.partition("://")[0]

@@ -42,8 +42,6 @@ LAZY = {"BucketStore": "buckets", "FsspecStore": "fsspec", "HTTPStore": "http", 
 SCHEMES = {"http": "HTTPStore", "https": "HTTPStore", "s3": "BucketStore", "gs": "BucketStore", "file": "LocalStore", "zip": "ZipStore",
            "reference": "ReferenceStore", **dict.fromkeys(("az", "azure", "abfs", "abfss"), "ObjectStore")}
 """EXTENSION_POINT: other schemes of URLs. Those that are not here are for fsspec, where it is installed."""
-CHAINED = ("blockcache", "cached", "filecache", "reference", "simplecache", "zip")
-"""What fsspec puts before "::" and any place. A folder that is called so is "./zip::name", or a `pathlib.Path`."""
 SUFFIXES = {".zip": "ZipStore", **dict.fromkeys((".json", ".parq", ".parquet"), "ReferenceStore")}
 # fmt: on
 
@@ -63,8 +61,7 @@ def store_from(source: Any, context: Context | None = None, options: Mapping[str
     if isinstance(source, (str, os.PathLike)):
         place = os.fspath(cast("str | os.PathLike[str]", source))
         scheme, separator, _ = place.partition("://")
-        chained = "::" in place and place.partition("::")[0] in CHAINED
-        name = SCHEMES.get(scheme) if (separator or chained) and isinstance(source, str) else "LocalStore"
+        name = SCHEMES.get(scheme) if (separator or "::" in place) and isinstance(source, str) else "LocalStore"
         if name is not None:
             kind = SUFFIXES.get(os.path.splitext(place.partition("?")[0])[1].lower(), name)
             name = name if kind == "ZipStore" and os.path.isdir(place.removeprefix("file://")) else kind
