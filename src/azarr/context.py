@@ -126,7 +126,7 @@ class Context:
 
     def counters_of(self, store: object) -> Counters:
         """What is counted for `store`, to be added to."""
-        return self.stores.setdefault(repr(store), Counters())
+        return self.stores.get(where := repr(store)) or self.stores.setdefault(where, Counters())
 
     async def __aenter__(self) -> Self:
         return self

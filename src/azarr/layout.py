@@ -26,6 +26,7 @@ class Layout:
     """
 
     metadata: ArrayMetadata
+    """Without document, attributes and names: arrays that are alike share one layout."""
     limits: Limits
     lenient: bool
     inner: Grid | None
@@ -87,15 +88,15 @@ def compile_layout(metadata: ArrayMetadata, where: str, *, limits: Limits = DEFA
     Errors: `UnknownCodec`, `MetadataError`, `LimitExceeded`.
     """
     readable = without_unknown(metadata, KNOWN, where)
-    if readable.grid.chunks is None:  # it may be large
-        return _compiled(readable, limits, lenient)
-    parts = (readable.grid, readable.codecs, readable.dtype, readable.key_encoding, readable.fill)
-    alike = (*map(id, parts), limits, lenient)
+    alike = (id(readable.grid), id(readable.codecs), id(readable.dtype), id(readable.key_encoding), id(readable.fill), limits, lenient)
     if (known := _known.get(alike)) is None:
+        known = _compiled(replace(readable, document={}, attributes={}, dimension_names=None), limits, lenient)
+        if readable.grid.chunks is None:  # it may be large
+            return known
         if len(_known) >= MOST_KNOWN:
             _known.clear()
-        known = _known[alike] = _compiled(replace(readable, document={}, attributes={}), limits, lenient)
-    return replace(known, metadata=readable)
+        _known[alike] = known
+    return known
 
 
 def _compiled(metadata: ArrayMetadata, limits: Limits, lenient: bool) -> Layout:

@@ -124,16 +124,15 @@ def jobs(region: Region, grid: Grid, inner: Grid | None, *, pieces_per_job: int,
     Up to `row` chunks that follow each other along the last axis, and are whole along it, make one piece (not of shards, not of points).
     """
     if not region.size:
-        return
+        return iter(())
     if inner is not None:
         shard_jobs = _point_shard_jobs if region.points else _shard_jobs
-        yield from shard_jobs(region, grid, inner, pieces_per_shard_job)
-    else:
-        makers = [partial(parts, selected, axis) for selected, axis in zip(region.axes, grid.axes, strict=True)]
-        if row > 1:
-            makers[-1] = partial(_rows, makers[-1], row)
-        stream = _point_pieces(region, grid) if region.points else map(_piece_maker(region), _product(makers))
-        yield from map(Job, _batches(stream, pieces_per_job))
+        return shard_jobs(region, grid, inner, pieces_per_shard_job)
+    makers = [partial(parts, selected, axis) for selected, axis in zip(region.axes, grid.axes, strict=True)]
+    if row > 1:
+        makers[-1] = partial(_rows, makers[-1], row)
+    stream = _point_pieces(region, grid) if region.points else map(_piece_maker(region), _product(makers))
+    return map(Job, map(list, zip(stream)) if pieces_per_job == 1 else _batches(stream, pieces_per_job))
 
 
 def _batches(stream: Iterator[Piece], most: int) -> Iterator[list[Piece]]:
@@ -167,14 +166,17 @@ def _piece_without(combined: tuple[Part, ...]) -> Piece:
 
 
 def _piece_maker(region: Region) -> Callable[[tuple[Part, ...]], Piece]:
-    return _piece_without if region.points or any(isinstance(selected, int) for selected in region.axes) else _piece
+    return _piece_without if region.points or int in map(type, region.axes) else _piece
 
 
 def _product(makers: list[Callable[[], Iterator[Any]]]) -> Iterator[tuple[Any, ...]]:
     """Like `itertools.product` of what `makers` make, but made while it is consumed: what is too long to be kept is made again."""
     if len(makers) < 2:  # the first axis is consumed as it goes
-        yield from zip(*[make() for make in makers], strict=True) if makers else [()]
-        return
+        return zip(*[make() for make in makers], strict=True) if makers else iter([()])
+    return _tails(makers)
+
+
+def _tails(makers: list[Callable[[], Iterator[Any]]]) -> Iterator[tuple[Any, ...]]:
     kept = list(itertools.islice(zip(makers[-1]()), KEPT_PARTS + 1))
     for head in _product(makers[:-1]):
         yield from map(head.__add__, kept if len(kept) <= KEPT_PARTS else zip(makers[-1]()))

@@ -8,6 +8,7 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import EllipsisType
 from typing import Any, Self, TypeAlias, TypeGuard, cast
 
@@ -18,6 +19,8 @@ from azarr.errors import SelectionError
 
 Indices: TypeAlias = npt.NDArray[np.int64]
 Selected: TypeAlias = int | range | Indices
+PLAIN = {int, slice}
+"""Types of items that most keys have, and that mean one thing: most keys are plain, so they are looked at first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +83,7 @@ def backward(selected: Selected) -> TypeGuard[range]:
     return isinstance(selected, range) and selected.step < 0
 
 
+@lru_cache(256)
 def whole(shape: tuple[int, ...]) -> Region:
     """All of an array."""
     return Region(tuple(map(range, shape)), tuple(range(len(shape))))
@@ -87,7 +91,10 @@ def whole(shape: tuple[int, ...]) -> Region:
 
 def basic(region: Region, key: Any) -> Region:
     """What `[key]` means: integers, slices, `...`, `None`; an index array or mask where NumPy and `oindex` agree; a mask of axes."""
-    items = _items(key)
+    items = cast("tuple[Any, ...]", key if isinstance(key, tuple) else (key,))
+    if PLAIN.issuperset(map(type, items)):
+        return _each(region, items)
+    items = _items(items)
     arrays = [place for place, item in enumerate(items) if _is_array(item)]
     if arrays == [0] and _is_mask(items[0]) and items[0].ndim > 1:
         return vectorised(region, items)
@@ -116,7 +123,8 @@ def _each(region: Region, items: tuple[Any, ...]) -> Region:
             layout.append(range(1))
             continue
         place, entry = next(entries)
-        found = _pick(region.along(entry), item, place)
+        selected = region.along(entry)
+        found = selected[item] if type(item) is slice else _pick(selected, item, place)
         if isinstance(entry, int):
             axes[entry] = found
         elif isinstance(found, np.ndarray):
@@ -163,6 +171,8 @@ def _items(key: Any) -> tuple[Any, ...]:
 
 def _filled(items: tuple[Any, ...], ndim: int) -> list[Any]:
     """`items` with `...` replaced by full slices, so that they take `ndim` axes."""
+    if len(items) == ndim and PLAIN.issuperset(map(type, items)):
+        return list(items)
     places = [place for place, item in enumerate(items) if isinstance(item, EllipsisType)] or [len(items)]
     if len(places) > 1:
         raise SelectionError("an index can only have a single ellipsis ('...')")
@@ -175,8 +185,6 @@ def _filled(items: tuple[Any, ...], ndim: int) -> list[Any]:
 
 def _pick(selected: range | Indices, item: Any, axis: int) -> Selected:
     """`selected`, which is what axis `axis` is so far, indexed further by `item`."""
-    if isinstance(item, slice):
-        return selected[item]
     if _is_array(item):
         if item.ndim > 1:
             raise SelectionError(f"an index array for oindex has one dimension, not {item.ndim}; vindex takes several")

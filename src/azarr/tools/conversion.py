@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import EllipsisType
 from typing import Any, TypeAlias
 
@@ -24,20 +25,20 @@ AUTO_SHUFFLE = -1  # of v2's Blosc: by bits for items of one byte, else by bytes
 
 
 def converted(
-    layout: Layout, *, chunks: Changed = ..., shards: Changed = ..., filters: Changed = ..., serializer: Changed = ...,
-    compressors: Changed = ..., chunk_key_encoding: Changed = ..., zarr_format: int | None = None,
+    metadata: ArrayMetadata, layout: Layout, *, chunks: Changed = ..., shards: Changed = ..., filters: Changed = ...,
+    serializer: Changed = ..., compressors: Changed = ..., chunk_key_encoding: Changed = ..., zarr_format: int | None = None,
 ) -> ArrayMetadata:  # fmt: skip
-    """The array of `layout` with what is given changed, and all else as it is, or what comes next to it in another format.
+    """An array, whose `layout` this is, with what is given changed, and all else as it is, or what comes next to it in another format.
 
     Errors: `MetadataError` and those below it.
     """
-    source, kept = layout.metadata, chunks is ... and shards is ...
+    source, kept = replace(metadata, codecs=layout.metadata.codecs), chunks is ... and shards is ...
     whole = zarr_format or source.zarr_format
     if kept and whole == source.zarr_format and all(each is ... for each in (filters, serializer, compressors, chunk_key_encoding)):
         return source
     inner = layout.inner or source.grid
     outer = source.grid.chunks if layout.inner is not None and whole == 3 else None
-    old = _codecs(layout, whole)
+    old = _codecs(source, layout, whole)
     options: dict[str, Any] = {
         "chunks": (inner.chunks or (1,) * source.ndim) if chunks is ... else chunks,  # of an irregular grid: put right below
         "shards": outer if shards is ... else shards,
@@ -82,9 +83,8 @@ def _dtype(source: ArrayMetadata, zarr_format: int) -> Any:
     return v2.dtype_from_json(source.document["dtype"]) if source.zarr_format == 2 else source.dtype.numpy
 
 
-def _codecs(layout: Layout, zarr_format: int) -> dict[str, Any]:
+def _codecs(source: ArrayMetadata, layout: Layout, zarr_format: int) -> dict[str, Any]:
     """What `create_array` would be given for the codecs that chunks, or inner chunks, go through."""
-    source = layout.metadata
     if source.zarr_format == zarr_format == 2:
         held = source.document
         return {"filters": held["filters"], "serializer": "auto", "compressors": held["compressor"], "order": held["order"]}

@@ -310,7 +310,7 @@ def _made(node: Array | Group, options: dict[str, Any]) -> ArrayMetadata | Group
     if isinstance(node, Group):
         return replace(node.metadata, zarr_format=options["zarr_format"] or node.zarr_format, consolidated=None)
     try:
-        made = converted(node.layout, **options)
+        made = converted(node.metadata, node.layout, **options)
         compile_layout(made, node.document, limits=node.access.context.limits)
     except MetadataError as error:
         raise error.within(node.document) from error.__cause__
