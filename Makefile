@@ -4,27 +4,31 @@ NEWEST := $(shell for v in 3.14 3.13 3.12; do \
 	for p in python$$v $(HOME)/.pyenv/versions/$$v.*/bin/python; do "$$p" -c "" 2>/dev/null && echo $$p && exit; done; done)
 CORE = src/azarr/errors.py src/azarr/document.py src/azarr/limits.py src/azarr/context.py src/azarr/dtypes.py src/azarr/fill_values.py \
 	src/azarr/grid.py src/azarr/metadata.py src/azarr/v2.py src/azarr/scratch.py src/azarr/selection.py src/azarr/plan.py src/azarr/layout.py src/azarr/integrations/numcodecs.py src/azarr/integrations/snappy.py
+NETWORKS = tests/test_faults.py tests/test_clouds.py
 comma := ,
 empty :=
 space := $(empty) $(empty)
 
-.PHONY: demo test check unit apart browser coverage interop interop-more faults-more zarr-tests lint types docs package bench bench-browser clean
+.PHONY: demo test check unit beside networks browser coverage interop interop-more faults-more zarr-tests lint types docs package bench bench-browser clean
 
 demo: .venv/.done ## real climate data, written as Zarr, read over HTTP, drawn as demo.png
 	.venv/bin/azarr demo
 
 test: .venv/.done .venv-peers/.done ## all tests; the interoperability tests on the newest Python, those of the browser in Chromium and Node
-	@echo "The unit tests run beside all others; each part prints what it found when it has ended."
-	$(MAKE) --jobs=2 --output-sync=line unit apart
+	@echo "Three parts run side by side, as each waits for other processes much of the time, and print what they found as it goes."
+	$(MAKE) --jobs=3 --output-sync=line unit beside browser
 
-apart: ## what runs beside the unit tests, which mostly wait for other processes: it halves the time
+beside:
+	$(MAKE) networks
 	$(MAKE) interop
-	$(MAKE) browser
 
 check: lint types docs package test ## all that CI runs
 
 unit: coverage
-	.venv/bin/python -m pytest --ignore=tests/unit --ignore=tests/interop --ignore=tests/browser
+	.venv/bin/python -m pytest --ignore=tests/unit --ignore=tests/interop --ignore=tests/browser $(addprefix --ignore=,$(NETWORKS))
+
+networks: .venv/.done ## thousands of reads and writes over networks that fail, and by several processes
+	.venv/bin/python -m pytest $(NETWORKS)
 
 browser: .venv/.done .venv-peers/.done ## in Pyodide; as root it installs Chromium, where that is missing
 	.venv/bin/python tests/browser/distribution.py
