@@ -493,3 +493,10 @@ async def test_the_handle_is_frozen_in_what_its_document_said():
     store["zarr.json"] = json.dumps({**json.loads(store["zarr.json"]), "shape": [1, 1, 1]}).encode()
     assert array.shape == (4, 5, 6)
     assert (await azarr.open_array(MemoryStore(store))).shape == (1, 1, 1)
+
+
+def test_a_plan_says_what_a_read_would_do():
+    found = azarr.Plan((7, 10), "float64", chunks=12, objects=3, nbytes=560, decoded=1120)
+    assert found.requests == 3
+    assert str(found) == "read (7, 10) float64, 560 bytes: 12 chunks in 3 objects, 1,120 bytes decoded, 50% of them used"
+    assert str(azarr.Plan((0,), "uint8", 0, 0, 0, 0)) == "read (0,) uint8, 0 bytes: 0 chunks in 0 objects, 0 bytes decoded, all of them used"

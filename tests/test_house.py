@@ -52,7 +52,10 @@ LAYERS = """
     _open
 """.split()  # noqa: SIM905  # a table
 """All modules of the core in order: each imports only from those before it."""
-LATER = {"stores": [f"stores.{name}" for name in ("buckets", "fsspec", "objects", "opfs", "references", "zip")]}
+LATER = {
+    "stores": [f"stores.{name}" for name in ("buckets", "fsspec", "objects", "opfs", "references", "zip")],
+    "array": ["tools.plans"],
+}
 """What a module names for type checkers, and loads when it is asked for."""
 PURE = LAYERS[: LAYERS.index("context") + 1]
 """No I/O, no asyncio, no clock, no platform."""

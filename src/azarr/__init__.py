@@ -16,12 +16,12 @@ from azarr.array import Array, Selection
 from azarr.context import Context, Counters, Event, Retries
 from azarr.group import Group
 from azarr.limits import Limits
-from azarr.plan import Plan
 from azarr.ref import Ref
 
 if TYPE_CHECKING:
     from azarr.tools.caching import Cached
     from azarr.tools.copying import copy
+    from azarr.tools.plans import Plan
     from azarr.tools.progress import progress
     from azarr.tools.verbs import consolidate, delete, load, read_many, save
     from azarr.tools.verification import Report, verify
@@ -30,6 +30,7 @@ __version__ = "0.1.0"
 _LATER = {
     "Cached": "caching",
     "copy": "copying",
+    "Plan": "plans",
     "progress": "progress",
     **dict.fromkeys(("verify", "Report"), "verification"),
     **dict.fromkeys(("consolidate", "delete", "load", "read_many", "save"), "verbs"),

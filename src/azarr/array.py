@@ -9,13 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, Generic, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from azarr import _changes, selection
-from azarr._engine import Block, Target, Tell, plan, read, stream, write
+from azarr._engine import Block, Target, Tell, read, stream, write
 from azarr.access import Access
 from azarr.context import bytes_of
 from azarr.document import is_list
@@ -24,8 +24,11 @@ from azarr.errors import MetadataError, SelectionError, UnknownCodec
 from azarr.grid import Grid
 from azarr.layout import Layout, compile_layout
 from azarr.metadata import ArrayMetadata, CodecSpec
-from azarr.plan import Plan, cuts
+from azarr.plan import cuts
 from azarr.selection import Region
+
+if TYPE_CHECKING:
+    from azarr.tools.plans import Plan
 
 Selected = TypeVar("Selected")
 
@@ -352,7 +355,7 @@ class Selection(Selectable["Selection"]):
 
     def plan(self) -> Plan:
         """What a read would do: chunks, objects, bytes. Nothing is asked for."""
-        return plan(self.array.target, self.region, self.names)
+        return tool("plans").plan(self.array.target, self.region, self._element)
 
     def __repr__(self) -> str:
         field = "" if self.names is None else f" field {self.names!r}"

@@ -16,7 +16,7 @@ import keys
 from azarr import plan
 from azarr.errors import LimitExceeded
 from azarr.grid import Grid, RegularAxis, grid_from_json
-from azarr.plan import Job, Part, Piece, Plan, covers, cuts, give, jobs, parts, place, take
+from azarr.plan import Job, Part, Piece, covers, cuts, give, jobs, parts, place, take
 from azarr.selection import Region, basic, orthogonal, vectorised, whole
 from drawing import examples
 
@@ -310,10 +310,3 @@ def test_a_scalar_is_one_block():
 def test_blocks_are_counted_before_they_are_kept():
     with pytest.raises(LimitExceeded, match="1,000,000,000,000 blocks along one axis; 4,194,304 are allowed"):
         cuts(whole((10**12,)), Grid.regular((10**12,), (1,)))
-
-
-def test_a_plan_says_what_a_read_would_do():
-    found = Plan((7, 10), "float64", chunks=12, objects=3, nbytes=560, decoded=1120)
-    assert found.requests == 3
-    assert str(found) == "read (7, 10) float64, 560 bytes: 12 chunks in 3 objects, 1,120 bytes decoded, 50% of them used"
-    assert str(Plan((0,), "uint8", 0, 0, 0, 0)) == "read (0,) uint8, 0 bytes: 0 chunks in 0 objects, 0 bytes decoded, all of them used"

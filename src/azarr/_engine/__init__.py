@@ -11,7 +11,7 @@ from azarr._engine.decoding import Target
 from azarr._engine.documents import change_document, fetch_documents
 from azarr._engine.objects import Get, Put, Steps, Work, perform
 from azarr._engine.progress import Progress, Tell
-from azarr._engine.reading import plan, read
+from azarr._engine.reading import read
 from azarr._engine.streaming import Block, all_of, stream
 from azarr._engine.turns import place_of, turn
 from azarr._engine.writing import delete_objects, write
@@ -19,5 +19,5 @@ from azarr._engine.writing import delete_objects, write
 # fmt: off
 __all__ = [
     "Block", "Get", "Progress", "Put", "Steps", "Target", "Tell", "Work", "all_of", "change_document", "delete_objects",
-    "fetch_documents", "perform", "place_of", "plan", "read", "stream", "turn", "write",
+    "fetch_documents", "perform", "place_of", "read", "stream", "turn", "write",
 ]

@@ -21,9 +21,15 @@ class Slots:
         self.free = free
         self._waiters: deque[tuple[asyncio.Future[None], int]] = deque()
 
+    def taken(self, count: int = 1) -> bool:
+        """Take them if there are enough now, and nobody waits."""
+        if self.free < count or self._waiters:
+            return False
+        self.free -= count
+        return True
+
     async def take(self, count: int = 1) -> None:
-        if self.free >= count and not self._waiters:
-            self.free -= count
+        if self.taken(count):
             return
         future = asyncio.get_running_loop().create_future()
         self._waiters.append((future, count))
@@ -54,7 +60,8 @@ class Share:
         self.slots, self.count = slots, count
 
     async def __aenter__(self) -> None:
-        await self.slots.take(self.count)
+        if not self.slots.taken(self.count):
+            await self.slots.take(self.count)
 
     async def __aexit__(self, *error: object) -> None:
         self.slots.give(self.count)

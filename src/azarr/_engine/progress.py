@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeAlias
+from importlib import import_module
+from typing import Any, Self, TypeAlias
 
 Tell: TypeAlias = "Callable[[int, int], None] | None"
 """Called as `tell(done, total)`, on the event loop."""
@@ -15,6 +16,11 @@ class Progress:
 
     def __init__(self, tell: Tell, total: int) -> None:
         self.total, self._tell, self._done, self._loop = total, tell, 0, asyncio.get_running_loop()
+
+    @classmethod
+    def of_chunks(cls, tell: Tell, region: Any, target: Any, *, inner: bool) -> Self:
+        """Progress in chunks of a region, counted if anybody wants to know: in objects of the store, or `inner` chunks."""
+        return cls(tell, 0 if tell is None else import_module("azarr.tools.plans").count_chunks(region, target)[inner])
 
     def add(self, amount: int) -> None:
         """From any thread; on the loop's own it is told at once, for what is read there may be done before the loop turns."""

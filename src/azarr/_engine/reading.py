@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from time import time
 from typing import Any
 
@@ -18,8 +19,7 @@ from azarr._platform import cores
 from azarr.context import Context, Event
 from azarr.dtypes import NumPyDType
 from azarr.errors import LimitExceeded, SelectionError
-from azarr.grid import RegularAxis
-from azarr.plan import Job, Plan, jobs, parts, touched
+from azarr.plan import Job, jobs, touched
 from azarr.selection import Region
 from azarr.stores.base import is_blocking
 
@@ -41,8 +41,8 @@ async def read(
     """
     layout = target.layout
     dtype = layout.metadata.dtype.numpy if fields is None else layout.metadata.dtype.numpy[fields]
-    result = _result(region, dtype, context, out)
-    if not region.size:
+    result = _result(shape := region.shape, dtype, context, out)
+    if 0 in shape:
         return result
     if region.points and out is not None and not out.flags.c_contiguous:
         out[...] = await read(target, region, context, fields=fields, progress=progress)
@@ -51,7 +51,7 @@ async def read(
     per_shard_job = JOB_BYTES if blocking else min(SHARD_JOB_BYTES, context.nbytes // 4)
     grid, many = layout.metadata.grid, min(64, JOB_BYTES // nbytes) or 1 if blocking else 1
     row, cache = 1, cache_of(context)
-    told = None if progress is None else Progress(progress, count_chunks(region, target)[1])
+    told = None if progress is None else Progress.of_chunks(progress, region, target, inner=True)
     several = cache is None and layout.even and nbytes <= SMALL
     if several and fields is None and forward.sliced and isinstance(last := forward.axes[-1], range):
         row = min(many, touched(last, grid.axes[-1]))
@@ -74,49 +74,15 @@ async def read(
     return result
 
 
-def plan(target: Target, region: Region, fields: Any = None) -> Plan:
-    """What reading `region` would do. It counts, so it costs nothing even for millions of chunks."""
-    dtype = target.layout.metadata.dtype.numpy if fields is None else target.layout.metadata.dtype.numpy[fields]
-    objects, chunks = count_chunks(region, target)
-    return Plan(region.shape, str(dtype), chunks, objects, region.size * dtype.itemsize, chunks * target.layout.read_nbytes)
-
-
-def count_chunks(region: Region, target: Target) -> tuple[int, int]:
-    """Objects of the store and chunks (inner chunks) that `region` touches."""
-    if not region.size:
-        return 0, 0
-    layout = target.layout
-    objects = _count(region, layout.metadata.grid)
-    return objects, objects if layout.inner is None else _count(region, layout.inner)
-
-
-def _count(region: Region, grid: Any) -> int:
-    total = 1
-    if region.points:
-        positions = [np.asarray(region.axes[axis]).tolist() for axis in region.points]
-        columns = [[grid.axes[axis].locate(place) for place in found] for axis, found in zip(region.points, positions, strict=True)]
-        total = len(np.unique(np.stack(columns), axis=1).T)
-    for axis, selected in enumerate(region.axes):
-        if axis in region.points or isinstance(selected, int):
-            continue
-        cuts = grid.axes[axis]
-        if isinstance(selected, range) and (abs(selected.step) == 1 or isinstance(cuts, RegularAxis)):  # every chunk between, or one each
-            total *= touched(selected, cuts)
-        else:
-            forward = selected[::-1] if isinstance(selected, range) and selected.step < 0 else selected
-            total *= sum(1 for _ in parts(forward, cuts))
-    return total
-
-
-def _result(region: Region, dtype: NumPyDType, context: Context, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+def _result(shape: tuple[int, ...], dtype: NumPyDType, context: Context, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
     if out is None:
-        if (nbytes := region.size * dtype.itemsize) > context.limits.result:
-            context.limits.check("result", nbytes, f"a result of shape {region.shape}")
+        if (nbytes := math.prod(shape) * dtype.itemsize) > context.limits.result:
+            context.limits.check("result", nbytes, f"a result of shape {shape}")
         try:
-            return np.empty(region.shape, dtype)
+            return np.empty(shape, dtype)
         except MemoryError as error:
-            raise LimitExceeded(f"a result of shape {region.shape} would take {nbytes:,} bytes, more than there is memory") from error
-    shape = region.shape + dtype.shape
+            raise LimitExceeded(f"a result of shape {shape} would take {nbytes:,} bytes, more than there is memory") from error
+    shape += dtype.shape
     if out.shape != shape or out.dtype != dtype.base or not out.flags.writeable:
         raise SelectionError(f"out must be writable, of shape {shape} and dtype {dtype.base}; it is {out.shape}, {out.dtype}")
     return out

@@ -104,7 +104,8 @@ class Requests:
         retries, counters, attempt = self.context.retries, self.counters, 0
         while True:
             attempt += 1
-            await self.budget.requests.take()
+            if not self.budget.requests.taken():
+                await self.budget.requests.take()
             began = monotonic()
             counters.requests += 1
             self._repeats += retries.share

@@ -20,7 +20,6 @@ from azarr._engine.decoding import Target
 from azarr._engine.documents import ATTEMPTS, conflict, translated
 from azarr._engine.objects import Get, Put, Steps, Work, perform, version_of
 from azarr._engine.progress import Progress, Tell
-from azarr._engine.reading import count_chunks
 from azarr._engine.turns import Box, place_of, turn
 from azarr._platform import offload, together
 from azarr.codecs import Pipeline
@@ -112,7 +111,7 @@ class Writing(Work[Job]):
         # Without index arrays and fields, what replaces a whole chunk is one slice of the values.
         self._simple = fields is None and region.sliced and layout.metadata.dtype.fixed
         self.states: dict[str, str] = {}
-        self.progress = Progress(progress, 0 if progress is None else count_chunks(region, target)[0])
+        self.progress = Progress.of_chunks(progress, region, target, inner=False)
         self._shared: _Early | None = None
         self._told = threading.Event()
         super().__init__(((target.key(_coords(job)), job) for job in work), size)
