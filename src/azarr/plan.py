@@ -115,19 +115,18 @@ def _lone(region: Region, grid: Grid) -> Piece | None:
     for selected, axis in zip(region.axes, grid.axes, strict=True):
         if isinstance(selected, np.ndarray):
             return None
-        first, last = (selected, selected) if isinstance(selected, int) else (selected[0], selected[-1])
-        chunk = axis.locate(first)
+        chunk = axis.locate(first := selected if isinstance(selected, int) else selected[0])
         start, size = axis.span(chunk)
-        if last >= start + size:
-            return None
         coords.append(chunk)
         if isinstance(selected, int):
             inner.append(first - start)
             complete &= size == 1
-        else:
-            inner.append(slice(first - start, last - start + 1, selected.step))
+        elif (last := selected[-1] - start) < size:
+            inner.append(slice(first - start, last + 1, selected.step))
             outer.append(slice(0, len(selected)))
             complete &= selected.step == 1 and len(selected) == size
+        else:
+            return None
     return Piece(tuple(coords), tuple(inner), tuple(outer), complete)
 
 

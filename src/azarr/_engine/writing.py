@@ -161,7 +161,7 @@ class Writing(Work[Job]):
     def steps(self, key: str, job: Job, scratch: Scratch) -> Steps:
         """Write one object: from what is there, unless all of it is replaced."""
         store = self.target.store
-        early = self._early(job)
+        early = None if job.shard is None else self._early(job, job.shard)
         if self.size == 1:
             self._shared = early
             self._told.set()
@@ -170,7 +170,7 @@ class Writing(Work[Job]):
             old: Value | None = None if covered else (yield Get(key))
             keep = old is not None and not getattr(store, "deletes_versions", True)  # then one of nothing is put in its place
             try:
-                made = self._chunk(job.pieces[0], old, scratch, keep) if job.shard is None else self._shard(job, old, early, scratch, keep)
+                made = self._chunk(job.pieces[0], old, scratch, keep) if early is None else self._shard(job, old, early, scratch, keep)
             except StoreError as error:
                 raise error.within(repr(store), key) from error.__cause__
             if (yield Put(key, made, ANY if covered else version_of(old))):
@@ -237,11 +237,9 @@ class Writing(Work[Job]):
         encoded = rows.inner.encode(array)
         return view(encoded).tobytes() if gathered and not isinstance(encoded, bytes) else encoded  # the scratch is used again
 
-    def _early(self, job: Job) -> _Early:
+    def _early(self, job: Job, shard: tuple[int, ...]) -> _Early:
         """What of a job can be done before what is stored is known."""
-        if job.shard is None:
-            return _Early([], [], lambda _, __: (0, None))
-        rows, (grid, first) = self.target.layout.shard(job.shard), self._grid(job.shard)
+        rows, (grid, first) = self.target.layout.shard(shard), self._grid(shard)
         now, later = list[Piece](), list[Piece]()
         for piece in job.pieces:
             (now if self.fields is None and covers(piece, grid, first) else later).append(piece)

@@ -167,9 +167,10 @@ def same_bits(array: Array, chunk: ChunkSpec) -> bool:
     """Whether `array` is nothing but the fill value: by bits for types of fixed size, so that -0.0 is not 0.0."""
     if chunk.kind != "fixed":
         return bool(np.all(array == chunk.fill))
-    first = array[(0,) * array.ndim].astype(chunk.dtype, copy=False).tobytes() if array.size else b""
-    if not first or first != np.asarray(chunk.fill, chunk.dtype).tobytes():
-        return not first  # elements may have no bytes
+    if not array.size or not chunk.dtype.itemsize:
+        return True
+    if np.asarray(array[(0,) * array.ndim], chunk.dtype).tobytes() != np.asarray(chunk.fill, chunk.dtype).tobytes():
+        return False
     raw = np.ascontiguousarray(array, chunk.dtype).reshape(-1).view(np.uint8).reshape(array.size, -1)
     return bool((raw == raw[0]).all())
 

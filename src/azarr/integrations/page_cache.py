@@ -47,10 +47,17 @@ class AtOnce(FolderReader):
     """The same for the event loop, by calls that are answered from memory or refused. What is missing, is; all else is left to a worker."""
 
     def whole(self, key: str, scratch: Scratch) -> Buffer | None:
-        value = self.part(key, (0, None), scratch)
-        if value is not None and not len(value.data):  # perhaps it is no file at all
-            raise WouldWait
-        return None if value is None else value.data
+        if (file := self._open(key)) is None:
+            return None
+        try:
+            if not (size := os.fstat(file).st_size):  # perhaps it is no file at all
+                raise WouldWait
+            buffer = scratch.take("part", size)
+            return buffer[: self._fill(file, 0, buffer)]
+        except OSError as error:
+            raise WouldWait from error
+        finally:
+            os.close(file)
 
     def _open(self, key: str) -> int | None:
         try:
