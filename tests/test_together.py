@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from azarr._platform import together
+from azarr._platform import in_flight, together
+from conftest import BROWSER
 
 
 async def all_of(*works: Coroutine[Any, Any, Any]) -> list[Any]:
@@ -125,3 +126,8 @@ async def test_what_was_not_begun_leaves_no_warning():
             await all_of(fails(), never())
         gc.collect()
     assert [str(warning.message) for warning in told] == []
+
+
+def test_more_bytes_than_one_thread_decodes_in_time_are_not_in_flight_in_browsers():
+    assert in_flight(1000) == 1000
+    assert in_flight(1 << 30) == (64 << 20 if BROWSER else 1 << 30)

@@ -111,6 +111,25 @@ def test_the_server_sees_that_a_read_is_cancelled(python: InPage, site: Site, ot
     site.until(lambda: all(asked.aborted == ("/c/" in asked.key) and asked.done for asked in site.below(url)))
 
 
+UNSENT = """
+import asyncio, azarr
+from azarr.transport.browser import fetch
+request = fetch(url + "/var/zarr.json", headers={}, context=azarr.Context())
+request.send(None)
+try:
+    request.throw(asyncio.CancelledError())
+except asyncio.CancelledError:
+    await azarr.open_group(url, zarr_format=3)
+"""
+
+
+def test_a_request_that_is_cancelled_before_python_has_returned_is_not_sent(python: InPage, site: Site):
+    url = site.add(site.run(group("raw")))
+    python(UNSENT, url=url)
+    assert [asked.key.rpartition("/")[2] for asked in site.below(url)] == ["zarr.json"]
+    assert not any("/var/" in asked.key for asked in site.below(url))
+
+
 @pytest.mark.parametrize("name", ["python", "worker"])
 def test_requests_in_the_queue_never_leave_the_page_once_they_are_cancelled(name: str, site: Site, request: pytest.FixtureRequest):
     place = request.getfixturevalue(name)

@@ -9,6 +9,7 @@ from collections.abc import Hashable
 from time import monotonic
 from typing import Any
 
+from azarr._platform import in_flight
 from azarr.context import Context
 
 
@@ -70,10 +71,11 @@ class Share:
 class Budget:
     """The budget of one context on one loop. `loading` are the requests in flight, with who else waits for the answer."""
 
-    __slots__ = ("__weakref__", "_allowed", "_bytes", "_changed", "_decoders", "_given", "_most", "latency", "limit", "loading", "requests")
+    __slots__ = ("__weakref__", "_allowed", "_bytes", "_changed", "_decoders", "_given", "latency", "limit", "loading", "most", "requests")
 
     def __init__(self, context: Context) -> None:
-        self._most, self._bytes = context.nbytes, Slots(context.nbytes)
+        self.most = in_flight(context.nbytes)
+        self._bytes = Slots(self.most)
         self._decoders = Slots(context.workers or 1 << 30)
         self.requests, self.limit, self._allowed = Slots(context.requests), context.requests, context.requests
         self.loading: dict[Hashable, list[asyncio.Future[Any]]] = {}
@@ -87,7 +89,7 @@ class Budget:
 
     def memory(self, nbytes: int) -> Share:
         """So much of the bytes in flight, at most all there are: until what was fetched is placed."""
-        return Share(self._bytes, min(nbytes, self._most))
+        return Share(self._bytes, min(nbytes, self.most))
 
     def overloaded(self, began: float) -> None:
         """A server says that there are too many requests: allow half as many. What was sent before the last time says nothing new."""

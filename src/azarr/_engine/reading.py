@@ -15,7 +15,7 @@ from azarr._engine.chunk_cache import cache_of
 from azarr._engine.decoding import Reading, Target
 from azarr._engine.progress import Progress, Tell
 from azarr._engine.waiting import read_waiting
-from azarr._platform import cores
+from azarr._platform import cores, in_flight
 from azarr.context import Context, Event
 from azarr.dtypes import NumPyDType
 from azarr.errors import LimitExceeded, SelectionError
@@ -48,7 +48,7 @@ async def read(
         out[...] = await read(target, region, context, fields=fields, progress=progress)
         return out
     forward, nbytes, blocking = region.forward(), layout.read_nbytes, is_blocking(target.store)
-    per_shard_job = JOB_BYTES if blocking else min(SHARD_JOB_BYTES, context.nbytes // 4)
+    per_shard_job = JOB_BYTES if blocking else min(SHARD_JOB_BYTES, in_flight(context.nbytes) // 4)
     grid, many = layout.metadata.grid, min(64, JOB_BYTES // nbytes) or 1 if blocking else 1
     row, cache = 1, cache_of(context)
     told = None if progress is None else Progress.of_chunks(progress, region, target, inner=True)
@@ -56,7 +56,7 @@ async def read(
     if several and fields is None and forward.sliced and isinstance(last := forward.axes[-1], range):
         row = min(many, touched(last, grid.axes[-1]))
     work = jobs(forward, grid, layout.inner, pieces_per_job=many // row, pieces_per_shard_job=per_shard_job // nbytes or 1, row=row)
-    head, room = list[Job](), context.nbytes
+    head, room = list[Job](), in_flight(context.nbytes)
     for job in itertools.islice(work, (context.workers or cores()) if blocking else context.requests):  # no more workers than jobs
         head.append(job)
         room -= 2 * len(job.pieces) * nbytes

@@ -55,9 +55,9 @@ class _Work:
     __slots__ = ("budget", "indexes", "most", "reading", "requests")
 
     def __init__(self, reading: Reading, context: Context) -> None:
-        self.reading, self.most = reading, context.nbytes
-        self.requests = Requests(reading.target.store, context)
+        self.reading, self.requests = reading, Requests(reading.target.store, context)
         self.budget = self.requests.budget
+        self.most = self.budget.most
         self.indexes: dict[str, Held | None] = {}
 
     async def loop(self) -> None:

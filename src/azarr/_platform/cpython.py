@@ -23,6 +23,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def in_flight(nbytes: int) -> int:
+    """Bytes that a context may have in flight, of those that it was given: all."""
+    return nbytes
+
+
 class _Mailbox:
     """Where threads leave calls that have ended, for one loop to collect: many are collected in one go, with one wake-up."""
 

@@ -19,12 +19,14 @@ from azarr.errors import AzarrError
 T = TypeVar("T")
 SLICE, SHORT = 8e-3, 4e-3
 """Seconds of work in a row, half of what a frame takes, and a quarter; a step that takes longer is the last one."""
-BRIEF = 0.5
+BRIEF = 0.15
 """Seconds that work may take before its slices are short: the page, which has more to do than to draw, misses frames else."""
 PAUSE, QUIET = 3e-3, 0.1
 """Seconds without work after which the page had its turn, and after which the work is over."""
 EAGER: dict[str, Any] = {"eager_start": True}
 """Known since Python 3.12, which Pyodide has had for longer than it can run azarr."""
+MOST_IN_FLIGHT = 64 << 20
+"""Bytes. What has arrived and waits to be decoded keeps the page from drawing: with four times as much, frames were 0.1 seconds late."""
 _ends = _worked = _since = 0.0
 """When the slice that is running is over, when there was work at last, and when that began."""
 _turns: deque[Wait] = deque()
@@ -34,6 +36,11 @@ _turns: deque[Wait] = deque()
 def cores() -> int:
     """Python has one thread in the browser."""
     return 1
+
+
+def in_flight(nbytes: int) -> int:
+    """Bytes that a context may have in flight, of those that it was given: more would come faster than one thread decodes."""
+    return min(nbytes, MOST_IN_FLIGHT)
 
 
 class Worker(asyncio.Task[Any]):
