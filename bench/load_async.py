@@ -17,7 +17,7 @@ import xarray
 import zarr
 
 from azarr.integrations.xarray import open_dataset, write
-from bench.server import SLOW, URL, serving
+from bench.server import SLOW, URL, missing, serving
 
 MANY, ROUNDS = 50, 15
 
@@ -59,5 +59,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    if reason := missing():
+        raise SystemExit(reason)
     warnings.simplefilter("ignore")
     asyncio.run(main())
