@@ -68,30 +68,34 @@ class Opener:
 class _Near:
     """Keeps open the folder of the file before, as the next one is beside it most often: then no path has to be looked through."""
 
-    __slots__ = ("_above", "_folder", "_open")
+    __slots__ = ("_above", "_begins", "_folder", "_open")
 
     def __init__(self, opener: Opener) -> None:
-        self._open, self._folder = opener, -1
-        self._above: str | None = None
+        self._open, self._folder, self._above, self._begins = opener, -1, "/", 1  # no path begins so
 
     def __call__(self, path: str, flags: int) -> int:
-        name = path[path.rfind("/") + 1 :]
-        above = path[: len(path) - len(name)]
-        if above != self._above:
-            file = self._open(path, flags)
-            self._close()
-            self._above = above
-            return file
-        if not name.isalnum():  # as most names of chunks are
-            check_key(path)
-        if self._folder < 0:
-            self._folder = self._open(above[:-1], FOLDER)
+        if self._folder < 0 or not path.startswith(self._above) or not (name := path[self._begins :]).isalnum():  # as chunks are called
+            if not self._is_beside(path):
+                return self._open(path, flags)
+            name = path[self._begins :]
         try:
             return os.open(name, flags | NOFOLLOW, dir_fd=self._folder)
         except OSError as error:
             if error.errno not in LINKED:
                 raise
         return self._open(path, flags)
+
+    def _is_beside(self, path: str) -> bool:
+        """Whether `path` is in the folder of the one before, which is open then."""
+        above = path[: path.rfind("/") + 1]
+        if above != self._above:
+            self._close()
+            self._above, self._begins = above, len(above)
+            return False
+        check_key(path)
+        if self._folder < 0:
+            self._folder = self._open(above[:-1], FOLDER)
+        return True
 
     def _close(self) -> None:
         if self._folder >= 0:

@@ -154,7 +154,7 @@ class FolderReader:
         if (file := self._open(key)) is None:
             return None
         try:
-            size = self._read(file, 0, scratch.encoded)
+            size = _preadv(file, (scratch.encoded,), 0)
             if self._store.quick is None and size:
                 self._store.quick = import_module("azarr.integrations.page_cache").reader_of(self._store, file)
             return scratch.encoded[:size] if size < scratch.encoded.size else self._rest(file, scratch)
