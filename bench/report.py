@@ -67,14 +67,18 @@ def environment(*, quick: bool) -> dict[str, Any]:
 
 
 def write(out: Path, machine: dict[str, Any], results: dict[str, dict[str, Any]]) -> list[Path]:
-    """Write the three files into `out`; rows of the same environment that were not measured now are kept."""
+    """Write the three files into `out`; rows of the same environment that were not measured now are kept, with their date."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / "results.json"
     earlier = json.loads(path.read_text()) if path.exists() else {"rows": {}, "environment": {}}
-    kept = earlier["rows"] if _comparable(earlier["environment"], machine) else {}
-    document = {"environment": machine, "rows": kept | results}
+    kept = _dated(earlier["rows"], earlier["environment"]) if _comparable(earlier["environment"], machine) else {}
+    document = {"environment": machine, "rows": kept | _dated(results, machine)}
     path.write_text(json.dumps(document, indent=1) + "\n")
     return [path, *render(out)]
+
+
+def _dated(rows: dict[str, dict[str, Any]], machine: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: {"date": machine["date"], **row} for name, row in rows.items()}
 
 
 def render(out: Path) -> list[Path]:
@@ -221,6 +225,11 @@ def _notes(rows: dict[str, dict[str, Any]]) -> list[str]:
             notes.append(f"- {row['title']}: ratio {ratio} to the best awaited peer ({LIBRARIES[name].title}).")
         notes += [f"- {row['title']}: {n} failed: {c['error']}" for n, c in row["cells"].items() if "error" in c]
         notes += [f"- **{row['title']}: not measured: {', '.join(names)}: {reason}**" for reason, names in missing(row).items()]
+    titles: dict[str, list[str]] = {}
+    for row in rows.values():
+        titles.setdefault(row.get("date", ""), []).append(row["title"])
+    if len(titles) > 1:
+        notes += [f"- Measured on {day}: {'; '.join(found)}." for day, found in sorted(titles.items())]
     if any(map(disturbed, rows.values())):
         notes.append(f"- \\* other processes kept more than {BUSY} cores busy during this row.")
     return [*notes, ""] if notes else []
