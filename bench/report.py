@@ -146,9 +146,9 @@ def plot(path: Path, rows: dict[str, dict[str, Any]]) -> None:
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_axisbelow(True)
     axes.grid(axis="y", color="0.9")
-    axes.set_xlabel("figure over the best peer's (time, memory or gap; less is better; pale: writes in place)")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.12), ncols=4, frameon=False)
-    figure.savefig(path, dpi=120)
+    axes.set_xlabel("figure over the best peer's (less is better; pale: writes in place)")
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    figure.savefig(path, dpi=120, bbox_inches="tight")
     pyplot.close(figure)
 
 
