@@ -18,7 +18,7 @@ test: .venv/.done .venv-peers/.done ## all tests; the interoperability tests on 
 	@echo "Three parts run side by side, as each waits for other processes much of the time, and print what they found as it goes."
 	$(MAKE) --jobs=3 --output-sync=line unit beside browser
 
-beside:
+beside: ## the second of the three parts
 	$(MAKE) networks
 	$(MAKE) interop
 

@@ -101,14 +101,14 @@ def frames(row: Row, on: Bench, rounds: int) -> Cells:
     """Milliseconds between animation frames while the array is read: the 99th percentile of all gaps of a read, in the median read."""
     found: dict[str, list[tuple[float, dict[str, Any]]]] = {reader: [] for reader in row.readers}
     for _ in range(rounds):
-        for reader, reads in found.items():
+        for reader, taken in found.items():
             answer = on.read("frameGaps", reader, row)
             gaps = sorted(answer["gaps"])
             facts = {"longest": gaps[-1], "median": statistics.median(gaps), "gaps": len(gaps), "read": answer["ms"]}
-            reads.append((gaps[int(0.99 * (len(gaps) - 1))], facts))
+            taken.append((gaps[int(0.99 * (len(gaps) - 1))], facts))
     return {
-        reader: _cell([gap for gap, _ in reads]) | sorted(reads, key=lambda each: each[0])[len(reads) // 2][1]
-        for reader, reads in found.items()
+        reader: _cell([gap for gap, _ in taken]) | sorted(taken, key=lambda each: each[0])[len(taken) // 2][1]
+        for reader, taken in found.items()
     }  # fmt: skip
 
 

@@ -92,7 +92,7 @@ class Context:
     """Requests in flight to stores that wait on the network. Fewer for a while where a server says that there are too many."""
     memory: int | str = "256 MiB"
     """Bytes in flight: fetched, decoded or buffered, beside the results themselves. An integer, or text such as "1 GiB". In browsers,
-    reads over the network take at most 64 MiB of it."""
+    at most 64 MiB of it are in flight over the network."""
     workers: int | None = None
     """Threads that decode, at most; None for one per processor."""
     retries: Retries = Retries()
