@@ -37,6 +37,11 @@ class CountingBlocking(MemoryStore):
             self.asked.append(key)
         return super().whole(key, scratch)
 
+    def into(self, key: str, out: Any) -> Any:
+        if is_chunk(key):
+            self.asked.append(key)
+        return super().into(key, out)
+
     def part(self, key: str, byte_range: ByteRange, scratch: Any) -> Any:
         self.asked.append(key)  # nothing else is read in parts
         return super().part(key, byte_range, scratch)

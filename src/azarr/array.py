@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from azarr import _changes, selection
-from azarr._engine import Block, Target, Tell, read, stream, write
+from azarr._engine import Block, Target, Tell, read, write
 from azarr.access import Access
-from azarr.context import bytes_of
 from azarr.document import is_list
 from azarr.dtypes import NumPyDType
 from azarr.errors import MetadataError, SelectionError, UnknownCodec
 from azarr.grid import Grid
 from azarr.layout import Layout, compile_layout
 from azarr.metadata import ArrayMetadata, CodecSpec
-from azarr.plan import cuts
 from azarr.selection import Region
 
 if TYPE_CHECKING:
@@ -337,21 +334,9 @@ class Selection(Selectable["Selection"]):
         Blocks come as they are read, or with `ordered` in the selection's order. At most `memory` bytes of blocks (by default
         the context's) are read or waiting at a time, and one block at least. `progress(done, total)` is told blocks.
         """
-        context, target, layout = self.array.access.context, self.array.target, self.array.layout
-        bound = context.nbytes if memory is None else bytes_of(memory)
-        grid = layout.metadata.grid
-        if layout.inner is not None and layout.chunk_nbytes(grid) > bound // 2:
-            grid = layout.inner
-        places = cuts(self.region, grid)
-        largest = self._element.itemsize * math.prod(max((cut.stop - cut.start for cut in axis), default=0) for axis in places)
-        total = math.prod(map(len, places))
-        most = min(context.requests, max(1, bound // (layout.chunk_nbytes(grid) + largest)))
-
-        async def read_block(block: tuple[slice, ...]) -> npt.NDArray[Any]:
-            return await read(target, self.region.part(block), context, fields=self.names)
-
-        found = stream(itertools.product(*places), read_block, ordered=ordered, most=most, progress=progress, total=total)
-        return cast("AsyncGenerator[Block, None]", found)
+        target, context, itemsize = self.array.target, self.array.access.context, self._element.itemsize
+        how: dict[str, Any] = {"ordered": ordered, "memory": memory, "progress": progress}
+        return tool("blocks").blocks_of(target, self.region, itemsize, context, fields=self.names, **how)
 
     def plan(self) -> Plan:
         """What a read would do: chunks, objects, bytes. Nothing is asked for."""

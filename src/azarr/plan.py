@@ -13,15 +13,12 @@ from typing import Any, NamedTuple, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from azarr.errors import LimitExceeded
 from azarr.grid import Axis, Grid, RegularAxis
-from azarr.selection import Indices, Region, Selected, backward
+from azarr.selection import Indices, Region, Selected
 
 Index: TypeAlias = tuple[Any, ...]
 KEPT_PARTS = 4096
 """Parts of an axis that are kept while another axis runs; above it they are made again each time."""
-MAX_CUTS = 1 << 22
-"""Blocks along one axis: they are kept, so they are counted before."""
 
 
 class Part(NamedTuple):
@@ -211,7 +208,7 @@ def _point_shard_jobs(region: Region, grid: Grid, inner: Grid, most: int) -> Ite
 def _point_pieces(region: Region, grid: Grid) -> Iterator[Piece]:
     """Pieces of a region with points: the points of each chunk, sorted by chunk, times the parts of the other axes."""
     positions = {axis: np.asarray(region.axes[axis]) for axis in region.points}
-    chunks = {axis: _locate_many(grid.axes[axis], found) for axis, found in positions.items()}
+    chunks = {axis: locate_many(grid.axes[axis], found) for axis, found in positions.items()}
     others = [axis for axis in range(len(region.axes)) if axis not in positions]
     order = np.lexsort(tuple(reversed(chunks.values())))
     begins = np.flatnonzero(np.any([np.diff(found[order], prepend=-1) for found in chunks.values()], axis=0)).tolist()
@@ -225,7 +222,8 @@ def _point_pieces(region: Region, grid: Grid) -> Iterator[Piece]:
             yield piece._replace(outer=(where, *piece.outer))
 
 
-def _locate_many(axis: Axis, positions: Indices) -> Indices:
+def locate_many(axis: Axis, positions: Indices) -> Indices:
+    """The chunk of each of `positions`."""
     if isinstance(axis, RegularAxis):
         return positions // axis.chunk
     distinct, inverse = np.unique(positions, return_inverse=True)
@@ -287,27 +285,3 @@ def covers(piece: Piece, grid: Grid, first: tuple[int, ...] = ()) -> bool:
         if taken != range(length):
             return False
     return True
-
-
-def cuts(region: Region, grid: Grid) -> list[list[slice]]:
-    """For each axis of the result, where it changes chunk; points and axes that `None` made are not cut. An empty result has no blocks."""
-    if not region.size:
-        return [[]]
-    found = [[slice(0, length)] for length in region.points_shape]
-    for entry in region.layout:
-        selected = region.along(entry)
-        found.append([slice(0, len(selected))] if isinstance(entry, range) else _cuts(selected, grid.axes[entry]))
-    return found
-
-
-def _cuts(selected: range | Indices, axis: Axis) -> list[slice]:
-    """An index array is cut where its chunk changes, whatever its order."""
-    if (count := touched(selected, axis)) > MAX_CUTS:
-        raise LimitExceeded(f"{count:,} blocks along one axis; {MAX_CUTS:,} are allowed; stream a part of it")
-    if isinstance(selected, np.ndarray):
-        bounds = [*np.flatnonzero(np.diff(_locate_many(axis, selected), prepend=-1)).tolist(), len(selected)]
-    elif backward(selected):
-        bounds = [0, *[len(selected) - cut.start for cut in reversed(_cuts(selected[::-1], axis))]]
-    else:
-        bounds = [*[part.outer.start for part in parts(selected, axis)], len(selected)]
-    return [slice(begin, end) for begin, end in itertools.pairwise(bounds)]

@@ -16,8 +16,9 @@ import keys
 from azarr import plan
 from azarr.errors import LimitExceeded
 from azarr.grid import Grid, RegularAxis, grid_from_json
-from azarr.plan import Job, Part, Piece, covers, cuts, give, jobs, parts, place, take
+from azarr.plan import Job, Part, Piece, covers, give, jobs, parts, place, take
 from azarr.selection import Region, basic, orthogonal, vectorised, whole
+from azarr.tools.blocks import cuts
 from drawing import examples
 
 SHAPES = st.lists(st.integers(1, 9), min_size=1, max_size=3).map(tuple)

@@ -1,7 +1,7 @@
 """The only place that runs things concurrently: plan -> fetch -> decode -> place.
 
 `read` chooses: a store that blocks is read by worker threads that own whole chunks (`blocking`), one that waits on the network by a
-bounded set of fetch loops (`waiting`). `stream` reads block by block. What is done with one object after the other (`write`, for one)
+bounded set of fetch loops (`waiting`). What is done with one object after the other (`write`, for one)
 is a generator of steps, which `objects` makes.
 """
 
@@ -12,12 +12,12 @@ from azarr._engine.documents import change_document, fetch_documents
 from azarr._engine.objects import Get, Put, Steps, Work, perform
 from azarr._engine.progress import Progress, Tell
 from azarr._engine.reading import read
-from azarr._engine.streaming import Block, all_of, stream
+from azarr._engine.streaming import Block, all_of
 from azarr._engine.turns import place_of, turn
 from azarr._engine.writing import delete_objects, write
 
 # fmt: off
 __all__ = [
     "Block", "Get", "Progress", "Put", "Steps", "Target", "Tell", "Work", "all_of", "change_document", "delete_objects",
-    "fetch_documents", "perform", "place_of", "read", "stream", "turn", "write",
+    "fetch_documents", "perform", "place_of", "read", "turn", "write",
 ]

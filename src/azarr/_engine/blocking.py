@@ -12,8 +12,6 @@ from collections.abc import Generator
 from time import monotonic
 from typing import Any
 
-import numpy as np
-
 from azarr._engine.decoding import INLINE, SMALL_INDEX, Held, Reading
 from azarr._platform import offload_steps, together
 from azarr.codecs.sharding import ShardLayout, merged
@@ -23,8 +21,10 @@ from azarr.plan import Job, Piece
 from azarr.scratch import Scratch, is_slow, keep_scratch, spare_scratch, view
 from azarr.stores.base import Reader, WouldWait
 
-HANDOVER = 20e-6
-"""Seconds. Where decoding a chunk takes less, a second worker costs more in hand-overs of the GIL than it does."""
+HOP = 50e-6
+"""Seconds. Where decoding all takes less, a second worker costs more than it does."""
+SMALL, ROOM = 256 << 10, 4096 + 64
+"""Decoded bytes of chunks that are worth reading several at a time, and bytes that they may take more when they are encoded."""
 GAP, SPAN = 16 << 10, 4 << 20
 """Bytes. Inner chunks of a shard at most GAP apart are read together, at most SPAN at a time."""
 MOST_AT_ONCE = 4
@@ -37,14 +37,11 @@ VERSION_ONLY = (0, 0)
 """A range that brings nothing but the version of its object."""
 
 
-def workers_for(layout: Layout, most: int) -> int:
-    """How many workers a read deserves, of at most `most`."""
-    if most < 2 or not layout.metadata.dtype.fixed:
-        return min(most, 1)
+def workers_for(layout: Layout, most: int, nbytes: int) -> int:
+    """How many workers a read of `nbytes` deserves, of at most `most`."""
     first = (0,) * layout.metadata.ndim
     pipeline = layout.pipeline(first) if layout.inner is None else layout.shard(first).inner
-    seconds = pipeline.chunk.nbytes / 1e9 if pipeline.raw else pipeline.seconds  # raw: the operating system copies, without the GIL
-    return 1 if seconds < HANDOVER else most
+    return 1 if pipeline.seconds * nbytes < HOP * pipeline.chunk.nbytes or not layout.metadata.dtype.fixed else most
 
 
 async def read_blocking(reading: Reading, workers: int) -> None:
@@ -134,44 +131,64 @@ def _job(reading: Reading, asked: Job, reader: Reader, scratch: Scratch) -> Gene
         except ObjectChanged:
             if not reading.restarts(job, reading.key(job.shard)):
                 raise
+    if job.shard is None and _are_small(job, reading.target.layout):
+        _several(reading, job.pieces, reader, scratch)
+        yield
+        return
     for piece in job.pieces:
         if reading.stopped:
             return
-        (_chunk if piece.chunks == 1 else _row)(reading, piece, reader, scratch)
+        _chunk(reading, piece, reader, scratch)
         yield
+
+
+def _are_small(job: Job, layout: Layout) -> bool:
+    """Whether `job` is several chunks that are alike, and better read together."""
+    small = layout.only is not None and layout.read_nbytes <= SMALL and layout.metadata.dtype.fixed
+    return small and (len(job.pieces) > 1 or (len(job.pieces) == 1 and job.pieces[0].chunks > 1))
+
+
+def _several(reading: Reading, pieces: list[Piece], reader: Reader, scratch: Scratch) -> None:
+    """Read by one call and decode by one call, where that can be done, and place: a few hand-overs of the GIL for all."""
+    pipeline = reading.pipeline(pieces[0].coords)
+    keys = [reading.key((*piece.coords[:-1], piece.coords[-1] + number)) for piece in pieces for number in range(piece.chunks)]
+    count, nbytes = len(keys), pipeline.chunk.nbytes
+    # What is encoded, after a row with which codecs may do what they like; and what it decodes to.
+    rows = scratch.take("rows", (count + 1) * (nbytes + ROOM)).reshape(count + 1, nbytes + ROOM)
+    memory = rows[1:, :nbytes] if pipeline.raw else scratch.take("decoded rows", count * nbytes).reshape(count, nbytes)
+    if (into_many := getattr(reader, "into_many", None)) is not None:
+        sizes: list[int | None] = into_many(keys, rows[1:])
+    else:
+        sizes = [None if reading.stopped else reader.into(key, row) for key, row in zip(keys, rows[1:], strict=True)]
+    if pipeline.raw or not pipeline.unpack_rows(rows, sizes, memory, scratch):
+        for number, size in enumerate(sizes):
+            if size is None or (size == nbytes and pipeline.raw):
+                continue
+            if pipeline.raw:
+                raise reading.wrong_size(pipeline, size, keys[number])
+            row, key = rows[1 + number], keys[number]
+            if (data := row[:size] if size <= row.size else reader.whole(key, scratch)) is None:
+                sizes[number] = None  # it was deleted meanwhile
+            else:
+                reading.unpack(data, pipeline, memory[number], key, scratch)
+    first = 0
+    for piece in pieces if not reading.stopped else ():
+        last = first + piece.chunks
+        reading.place_row(piece, memory[first:last], [size is None for size in sizes[first:last]], keys[first])
+        first = last
 
 
 def _chunk(reading: Reading, piece: Piece, reader: Reader, scratch: Scratch) -> None:
     key, pipeline = reading.key(piece.coords), reading.pipeline(piece.coords)
     if pipeline.raw and (into := reading.direct(piece, pipeline)) is not None and not is_slow(into):
-        reading.check_raw(piece, pipeline, reader.into(key, view(into)), key)
+        if (size := reader.into(key, view(into))) is None:
+            reading.missing([piece])
+        elif size != pipeline.chunk.nbytes:
+            raise reading.wrong_size(pipeline, size, key)
     elif (data := reader.whole(key, scratch)) is None:
         reading.missing([piece])
     else:
         reading.place(piece, data, pipeline, key, scratch)
-
-
-def _row(reading: Reading, piece: Piece, reader: Reader, scratch: Scratch) -> None:
-    """Chunks decoded side by side and placed by one assignment: whole rows of the result, one hand-over of the GIL."""
-    *above, first = piece.coords
-    pipeline, count = reading.pipeline(piece.coords), piece.chunks
-    nbytes = pipeline.chunk.nbytes
-    memory = scratch.take("row", count * nbytes).reshape(count, nbytes)
-    chunks = memory.view(pipeline.chunk.dtype).reshape(count, *pipeline.chunk.shape)
-    for position in range(count):
-        key = reading.key((*above, first + position))
-        if pipeline.raw:
-            size = reader.into(key, memory[position])
-            if size is None:
-                chunks[position] = reading.fill
-            elif size != nbytes:
-                reading.check_raw(piece, pipeline, size, key)
-        elif (data := reader.whole(key, scratch)) is None:
-            chunks[position] = reading.fill
-        else:
-            reading.unpack(data, pipeline, memory[position], key, scratch)
-    part = np.moveaxis(chunks[(slice(None), *piece.inner)], 0, -2)
-    reading.out[(*piece.outer, ...)].reshape(part.shape)[...] = part
 
 
 def _shard(reading: Reading, job: Job, reader: Reader, scratch: Scratch) -> None:

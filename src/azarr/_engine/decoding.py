@@ -9,6 +9,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import numpy.typing as npt
 
 from azarr._engine.chunk_cache import ChunkCache
@@ -216,6 +217,21 @@ class Reading:
         chunk = self.target.layout.outside(chunk)
         place(self.out, piece.outer, take(chunk if self.fields is None else chunk[self.fields], piece, self.points))
 
+    def place_row(self, piece: Piece, memory: Bytes, absent: list[bool], key: str) -> None:
+        """Put the decoded chunks in the rows of `memory` in their places; some may be `absent`. `key` is that of the first."""
+        chunk = self.pipeline(piece.coords).chunk
+        chunks = memory.view(chunk.dtype).reshape(piece.chunks, *chunk.shape)
+        if piece.chunks > 1:
+            if any(absent):
+                chunks[absent] = self.fill
+            part = np.moveaxis(chunks[(slice(None), *piece.inner)], 0, -2)
+            self.out[(*piece.outer, ...)].reshape(part.shape)[...] = part
+        elif absent[0]:
+            self.missing([piece])
+        else:
+            self._put(piece, chunks[0])
+            self._keep(piece, key, chunks[0])
+
     def unpack(self, data: Buffer, pipeline: Pipeline, into: Bytes, key: str, scratch: Scratch) -> None:
         """Decode a whole chunk into `into`. Errors name the store and the key."""
         try:
@@ -233,12 +249,9 @@ class Reading:
             return LimitExceeded(f"{key!r} of {self.where}: {error}{facts}")
         return type(error)(error.reason + facts, store=self.where, key=key)
 
-    def check_raw(self, piece: Piece, pipeline: Pipeline, size: int | None, key: str) -> None:
-        """Check that a chunk which was read right into the result had exactly its size; None: there is no such chunk."""
-        if size is None:
-            self.missing([piece])
-        elif size != pipeline.chunk.nbytes:
-            raise self.damaged(ChunkDecodeError("too many bytes" if size > pipeline.chunk.nbytes else "too few bytes"), key, pipeline, size)
+    def wrong_size(self, pipeline: Pipeline, size: int, key: str) -> AzarrError:
+        """What is wrong with a chunk without codecs that has `size` bytes."""
+        return self.damaged(ChunkDecodeError("too many bytes" if size > pipeline.chunk.nbytes else "too few bytes"), key, pipeline, size)
 
     def index_of(self, layout: ShardLayout, key: str, value: Value, scratch: Scratch) -> Held:
         """The shard index in `value`, checked and cached."""

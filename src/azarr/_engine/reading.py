@@ -65,7 +65,7 @@ async def read(
     reading = Reading(target, itertools.chain(head, work), region.target(result), forward, fields, cache, told)
     began = time()
     if blocking:
-        await read_blocking(reading, workers_for(layout, len(head)))
+        await read_blocking(reading, workers_for(layout, len(head), result.nbytes))
     else:
         await read_waiting(reading, context, len(head))
     if context.on_event is not None:

@@ -5,7 +5,7 @@ A codec is made of its name and its configuration; `MetadataError` is raised for
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeAlias
 
@@ -85,6 +85,13 @@ class BytesBytes(Protocol):
 
     def decode(self, data: Buffer, size: int | None, bound: int, out: Bytes | None, scratch: Scratch) -> Buffer: ...
     def encode(self, data: Buffer) -> Buffer: ...
+
+    def decode_rows(self, rows: Bytes, sizes: Sequence[int], out: Bytes, scratch: Scratch) -> bool:
+        """Decode what is in `rows`, each of its size, into the rows of `out`, by one call. False: decode them one by one.
+
+        The first of `rows` is none of them, and may be overwritten; so may what follows the data in each.
+        """
+        return False
 
 
 def check_size(got: int, expected: int | None, what: str) -> None:

@@ -5,9 +5,11 @@ of a truncated chunk.
 """
 
 import struct
+from collections.abc import Sequence
 from importlib import import_module
 
 import numpy as np
+import numpy.typing as npt
 
 from azarr.codecs.base import BytesBytes, Configuration, settings
 from azarr.codecs.native import decoder
@@ -60,6 +62,34 @@ class Blosc(BytesBytes):
             raise ChunkDecodeError(f"blosc data are damaged ({error})") from error
         return into
 
+    def decode_rows(self, rows: Bytes, sizes: Sequence[int], out: Bytes, scratch: Scratch) -> bool:
+        """As one chunk of all their blocks: it has a header and a table of its own, right before the first of `rows` that is one."""
+        chunks, count, nbytes, ends = rows[1:], len(sizes), out.shape[1], np.array(sizes)
+        first, alike = chunks[0, : HEADER.size], HEADER.size - 4
+        if ends.min() < HEADER.size or ends.max() > rows.shape[1] or np.any(chunks[:, :alike] != first[:alike]):
+            return False
+        try:
+            _, flags, whole, short = validated(chunks[0, : sizes[0]], nbytes, nbytes)
+        except ChunkDecodeError:
+            return False  # to be met again one by one, with its key
+        block = int(_integers(first)[2])
+        if flags & STORED or flags >> 5 == SNAPPY or short or not whole or nbytes % block:
+            return False
+        table = 4 * (nbytes // block)
+        heads = _integers(chunks[:, alike : HEADER.size + table])
+        before = HEADER.size + table * count
+        inside = np.all(heads[:, 0] == ends) and np.all(heads[:, 1:] >= HEADER.size + table) and np.all(heads[:, 1:] <= ends[:, None] - 4)
+        if not inside or before > rows.shape[1] or (native := decoder("blosc", scratch)) is None:
+            return False
+        joined = rows.reshape(-1)[rows.shape[1] - before :]
+        HEADER.pack_into(joined.data, 0, *first[:4].tolist(), nbytes * count, block, joined.size)
+        starts = heads[:, 1:] + (before + rows.shape[1] * np.arange(count, dtype=np.uint32))[:, None]
+        _integers(joined[HEADER.size : before])[:] = starts.reshape(-1)
+        if native(joined, out.reshape(-1)) == out.size:
+            return True
+        del scratch.state["blosc"]  # what damaged data did to its state is not known
+        return False
+
     def encode(self, data: Buffer) -> Buffer:
         if self.cname == "snappy":
             raise UnknownCodec("no package writes Snappy inside Blosc; azarr reads it", field="codecs.blosc.cname", value=self.cname)
@@ -67,6 +97,10 @@ class Blosc(BytesBytes):
         raw = view(data)
         elements = raw.view(f"V{self.typesize}") if raw.size % self.typesize == 0 else raw
         return module.compress(elements, self.cname.encode(), self.clevel, self.shuffle, self.blocksize)
+
+
+def _integers(raw: Bytes) -> npt.NDArray[np.uint32]:
+    return raw.view("<u4")
 
 
 def validated(raw: Bytes, size: int | None, bound: int) -> tuple[int, int, bool, bool]:

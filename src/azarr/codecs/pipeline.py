@@ -1,5 +1,7 @@
 """The chain of codecs that a chunk of one shape goes through, compiled once and used for every such chunk."""
 
+from collections.abc import Sequence
+
 from azarr.codecs.base import Array, ArrayArray, ArrayBytes, BytesBytes, ChunkSpec
 from azarr.codecs.bytes import Bytes as BytesCodec
 from azarr.codecs.registry import build
@@ -80,6 +82,14 @@ class Pipeline:
         array = raw.view(self.chunk.dtype).reshape(self.chunk.shape)
         if (decoded := self.decode(data, scratch, array)) is not array:
             array[...] = decoded
+
+    def unpack_rows(self, rows: Bytes, sizes: Sequence[int | None], out: Bytes, scratch: Scratch) -> bool:
+        """Decode the chunks in `rows`, each of its size, into the rows of `out` by one call. False: they must be decoded one by one.
+
+        The first of `rows` is none of them, and may be overwritten. Where a size is None, there is no chunk.
+        """
+        present = [size for size in sizes if size is not None]
+        return self._quick and len(present) == len(sizes) and self.wrappers[0].decode_rows(rows, present, out, scratch)
 
     def encode(self, array: Array) -> Buffer:
         """`array`, of the chunk's shape, as the bytes to store."""

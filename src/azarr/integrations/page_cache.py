@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 from azarr.integrations.beneath import call_openat2, how, openat2
@@ -47,12 +49,19 @@ class AtOnce(FolderReader):
     """The same for the event loop, by calls that are answered from memory or refused. What is missing, is; all else is left to a worker."""
 
     def whole(self, key: str, scratch: Scratch) -> Buffer | None:
+        return self._whole(key, partial(scratch.take, "part"))
+
+    def into(self, key: str, out: Bytes) -> int | None:
+        data = self._whole(key, lambda size: out[:size])
+        return None if data is None else data.size
+
+    def _whole(self, key: str, memory: Callable[[int], Bytes]) -> Bytes | None:
         if (file := self._open(key)) is None:
             return None
         try:
-            if not (size := os.fstat(file).st_size):  # perhaps it is no file at all
+            buffer = memory(size := os.fstat(file).st_size)
+            if not size or buffer.size < size:  # perhaps it is no file at all
                 raise WouldWait
-            buffer = scratch.take("part", size)
             return buffer[: self._fill(file, 0, buffer)]
         except OSError as error:
             raise WouldWait from error

@@ -115,7 +115,7 @@ class Listing(Protocol):
 
 
 class Reader(Protocol):
-    """Blocking reads by one worker thread, into that worker's scratch."""
+    """Blocking reads by one worker thread. It may have `into_many(keys, rows)`: `into`, for the rows of an array, by one call."""
 
     def whole(self, key: str, scratch: Scratch) -> Buffer | None:
         """All of the object; it may lie in `scratch`, until the next read."""
@@ -124,7 +124,7 @@ class Reader(Protocol):
     def part(self, key: str, byte_range: ByteRange, scratch: Scratch) -> Value | None: ...
 
     def into(self, key: str, out: Bytes) -> int | None:
-        """Fill `out` with the object, which should have exactly its size. The bytes read, or one more than `out` has if there are more."""
+        """Put the object at the beginning of `out`. How many bytes it has; if it has no room there, any number above those of `out`."""
         ...
 
 

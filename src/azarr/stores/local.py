@@ -52,7 +52,7 @@ class LocalStore:
         return {**vars(self), "quick": None}
 
     def reader(self) -> FolderReader:
-        return FolderReader(self)
+        return import_module("azarr.integrations.rings").reader_of(self)
 
     def at_once(self) -> Reader | None:
         return self.quick or None

@@ -43,8 +43,8 @@ class MemoryStore:
         data = self.mapping.get(key)
         if data is None:
             return None
-        if len(data) == out.size:
-            out[:] = view(data)
+        if len(data) <= out.size:
+            out[: len(data)] = view(data)
         return len(data)
 
     async def get(self, key: str, byte_range: ByteRange | None = None) -> Value | None:

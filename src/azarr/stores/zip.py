@@ -160,8 +160,8 @@ class MemberReader:
         value = self._read(key, None, Scratch())
         if value is None:
             return None
-        if len(value.data) == out.size:
-            out[:] = view(value.data)
+        if len(value.data) <= out.size:
+            out[: len(value.data)] = view(value.data)
         return len(value.data)
 
     def _read(self, key: str, byte_range: ByteRange | None, scratch: Scratch) -> Value | None:
