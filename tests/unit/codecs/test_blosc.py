@@ -17,6 +17,7 @@ from azarr.codecs import blosc, native
 from azarr.errors import ChunkDecodeError, MetadataError, MissingPackage, UnknownCodec
 from azarr.integrations import stand_ins
 from azarr.scratch import Scratch
+from drawing import examples
 from memory import measured
 from oracles import BROWSER, cramjam, numcodecs
 
@@ -316,3 +317,106 @@ def test_what_is_not_installed_is_named_with_the_line_that_installs_it(monkeypat
 def test_snappy_is_not_written() -> None:
     with pytest.raises(UnknownCodec, match="no package writes Snappy inside Blosc; azarr reads it"):
         blosc.Blosc("blosc", {"cname": "snappy", "typesize": 1}).encode(b"1234")
+
+
+# Several by one call
+
+ROOM = 40
+
+
+def in_rows(chunks: list[bytes], nbytes: int, room: int = ROOM) -> tuple[Any, list[int]]:
+    """`chunks` in memory as the engine has them: a row for each, after one that is none."""
+    width = max([len(chunk) for chunk in chunks] + [nbytes]) + room
+    rows = np.full((len(chunks) + 1, width), 165, np.uint8)
+    for row, chunk in zip(rows[1:], chunks, strict=True):
+        row[: len(chunk)] = np.frombuffer(chunk, np.uint8)
+    return rows, [len(chunk) for chunk in chunks]
+
+
+def together(chunks: list[bytes], nbytes: int, scratch: Scratch, room: int = ROOM) -> list[bytes] | None:
+    """What they decode to by one call; None where they must be decoded one by one."""
+    rows, sizes = in_rows(chunks, nbytes, room)
+    out = np.full((len(chunks), nbytes), 90, np.uint8)
+    return [row.tobytes() for row in out] if PLAIN.decode_rows(rows, sizes, out, scratch) else None
+
+
+def some(count: int, nbytes: int, seed: int = 0) -> list[bytes]:
+    """Data that compress, each other ones."""
+    random = np.random.default_rng(seed)
+    return [np.repeat(random.integers(0, 50, nbytes // 16 + 1, np.uint8), 16)[:nbytes].tobytes() for _ in range(count)]
+
+
+@pytest.mark.parametrize("shuffle", [0, 1, 2])
+@pytest.mark.parametrize("cname", ["blosclz", "lz4", "lz4hc", "zlib", "zstd"])
+@pytest.mark.parametrize(("nbytes", "blocksize"), [(4096, 0), (4096, 1024), (32768, 4096)])
+def test_chunks_that_are_alike_are_decoded_by_one_call(scratch: Scratch, cname: str, shuffle: int, nbytes: int, blocksize: int) -> None:
+    blosc, data = codec("numcodecs.blosc", cname=cname, clevel=5, shuffle=shuffle, blocksize=blocksize, typesize=2), some(9, nbytes)
+    found = together([bytes(blosc.encode(each)) for each in data], nbytes, scratch, 4160)
+    assert found == (data if native.library() is not None else None)
+
+
+@modest
+@given(
+    count=st.integers(1, 6),
+    nbytes=st.integers(1, 600),
+    seed=st.integers(0, 99),
+    cname=st.sampled_from(["blosclz", "lz4", "zlib", "zstd"]),
+    clevel=st.integers(0, 9),
+    shuffle=st.sampled_from(["noshuffle", "shuffle", "bitshuffle"]),
+    typesize=st.sampled_from([1, 2, 7, 300]),
+    blocksize=st.sampled_from([0, 128, 200]),
+)
+def test_one_call_gives_what_several_give_or_refuses(scratch: Scratch, count: int, nbytes: int, seed: int, **configuration: Any) -> None:
+    blosc, data = codec("blosc", **configuration), some(count, nbytes, seed)
+    assert together([bytes(blosc.encode(each)) for each in data], nbytes, scratch, 4160) in (None, data)
+
+
+@examples(300)
+@given(
+    seed=st.integers(0, 99),
+    which=st.integers(0, 3),
+    place=st.floats(0, 1, exclude_max=True),
+    value=st.integers(0, 255),
+    cname=st.sampled_from(["lz4", "zstd", "zlib", "blosclz"]),
+)
+def test_a_damaged_chunk_is_refused_or_decodes_as_it_does_alone_or_as_if_it_were_sound(seed: int, which: int, place: float, value: int, cname: str) -> None:
+    blosc, data, scratch = codec("blosc", cname=cname, shuffle="shuffle", typesize=2), some(4, 512, seed), Scratch()
+    chunks = [bytes(blosc.encode(each)) for each in data]
+    damaged = bytearray(chunks[which])
+    damaged[int(place * len(damaged))] = value
+    chunks[which] = bytes(damaged)
+    if (found := together(chunks, 512, scratch, 200)) is not None:
+        try:
+            assert found == [decoded(blosc, chunk, 512, scratch) for chunk in chunks]
+        except ChunkDecodeError:  # as it states that its stream ends behind the chunk, which zlib does not need to be told
+            assert found == data
+
+
+@pytest.mark.parametrize(
+    ("chunks", "nbytes", "room"),
+    [
+        pytest.param([CHUNK, header(typesize=4)], 800, ROOM, id="others"),
+        pytest.param([CHUNK, header(cbytes=5)], 800, ROOM, id="another size stated"),
+        pytest.param([CHUNK, CHUNK[:15]], 800, ROOM, id="no header"),
+        pytest.param([header(version=9)] * 2, 800, ROOM, id="no chunks"),
+        pytest.param([CHUNK] * 2, 801, ROOM, id="another size expected"),
+        pytest.param([CHUNK] * 300, 800, 0, id="no room for the table"),
+        pytest.param([CHUNK, CHUNK[:16] + b"\x13" + CHUNK[17:]], 800, ROOM, id="a block begins in the table"),
+        pytest.param([CHUNK, CHUNK[:16] + struct.pack("<I", len(CHUNK) - 3) + CHUNK[20:]], 800, ROOM, id="a block begins at the end"),
+        pytest.param([ODD] * 2, 515, ROOM, id="no whole elements"),
+        pytest.param([SNAPPY_SHUFFLED] * 2, 512, ROOM, id="snappy"),
+        pytest.param([bytes(PLAIN.encode(b"stored"))] * 2, 6, ROOM, id="stored"),
+    ],
+)
+def test_what_is_not_alike_or_not_sound_is_decoded_one_by_one(scratch: Scratch, chunks: list[bytes], nbytes: int, room: int) -> None:
+    assert together(chunks, nbytes, scratch, room) is None
+
+
+def test_a_chunk_larger_than_its_row_is_not_there(scratch: Scratch) -> None:
+    rows, _ = in_rows([CHUNK] * 2, 800)
+    assert not PLAIN.decode_rows(rows, [len(CHUNK), rows.shape[1] + 1], np.empty((2, 800), np.uint8), scratch)
+
+
+def test_without_libblosc2_they_are_decoded_one_by_one(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "library", lambda: None)
+    assert together([CHUNK] * 2, 800, scratch) is None

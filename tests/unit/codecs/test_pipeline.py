@@ -11,6 +11,7 @@ from chunks import CRC32C, LITTLE, STRING, chain, encoded, modest, spec, varying
 from hypothesis import given
 from hypothesis import strategies as st
 
+from azarr.codecs import native
 from azarr.errors import ChecksumError, ChunkDecodeError, MetadataError
 from azarr.scratch import Scratch
 from memory import measured
@@ -186,3 +187,18 @@ def test_an_array_without_axes_and_elements_without_bytes_are_chunks_too() -> No
     scalar, nothing = chain(spec((), "<f8"), LITTLE, ZSTD), chain(spec((2,), "S0"), LITTLE, ZSTD)
     assert scalar.decode(encoded(scalar, np.array(1.5)), Scratch()).tolist() == 1.5
     assert nothing.decode(encoded(nothing, np.zeros(2, "S0")), Scratch()).tolist() == [b"", b""]
+
+
+def test_several_chunks_are_decoded_by_one_call_where_a_codec_can_and_none_is_missing(scratch: Scratch) -> None:
+    chunk = spec((64,), "<u2")
+    values = [np.arange(64, dtype="<u2") // number for number in (8, 9, 10)]
+    for wrapper, can in ((BLOSC, native.library() is not None), (GZIP, False), (None, False)):
+        pipeline = chain(chunk, LITTLE, *([] if wrapper is None else [wrapper]))
+        data = [encoded(pipeline, each) for each in values]
+        rows, out = np.zeros((4, 300), np.uint8), np.zeros((3, 128), np.uint8)
+        for row, each in zip(rows[1:], data, strict=True):
+            row[: len(each)] = np.frombuffer(each, np.uint8)
+        sizes = list(map(len, data))
+        assert pipeline.unpack_rows(rows, sizes, out, scratch) == can
+        assert not can or np.array_equal(out.view("<u2"), values)
+        assert not pipeline.unpack_rows(rows, [sizes[0], None, sizes[2]], out, scratch)
