@@ -1,4 +1,7 @@
-"""Many small files read by one call: they are what they are when they are read one by one, whatever they are and whatever the kernel does."""
+"""Many small files read by one call: they are what they are when they are read one by one, whatever they are and whatever the kernel does.
+
+Where the system has no rings, or forbids them, the same is read, one by one; what the kernel does then is nothing, which is said.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ from azarr.scratch import Bytes
 from azarr.stores import LocalStore
 from azarr.stores.local import FolderReader
 
-needs_rings = pytest.mark.skipif(not rings.has_rings(), reason="this system has no io_uring of Linux 6.1, or forbids it")
+HERE = rings.has_rings()
+"""Whether this system has io_uring as new as it must be. Where it has not, or forbids it, all the same is read, but one by one."""
 WIDTH = 100
 FILES = {f"c/{number}": os.urandom(number) for number in range(1, 80)}
 
@@ -51,19 +55,17 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-@needs_rings
 def test_files_are_read_and_missing_ones_are_none(tmp_path: Path, calls: list[str]):
     place(tmp_path, FILES | {"empty": b""})
     reader, keys = rings.RingReader(LocalStore(tmp_path)), [*FILES, "nine", "empty", "no/folder", "ä"]
     memory = rows(len(keys))
     sizes = reader.into_many(keys, memory)
-    assert calls == []
+    assert calls == ([] if HERE else keys)
     assert sizes == [*map(len, FILES.values()), None, 0, None, None]
     assert [row[:size].tobytes() for size, row in zip(sizes, memory, strict=False) if size] == list(FILES.values())
     assert all(set(row[size:]) <= {255} for size, row in zip(sizes, memory, strict=True) if size is not None)
 
 
-@needs_rings
 def test_the_order_does_not_matter_and_the_same_rows_are_used_again(tmp_path: Path, calls: list[str]):
     place(tmp_path, FILES)
     reader, memory, keys = rings.RingReader(LocalStore(tmp_path)), rows(7), list(FILES)
@@ -71,7 +73,7 @@ def test_the_order_does_not_matter_and_the_same_rows_are_used_again(tmp_path: Pa
         some = [*keys[first + 3 : first + 7], *keys[first : first + 3]]
         sizes = reader.into_many(some, memory)
         assert [row[:size].tobytes() for size, row in zip(sizes, memory, strict=True)] == [FILES[key] for key in some]
-    assert calls == []
+    assert len(calls) == (0 if HERE else 490)
 
 
 def test_what_fills_its_row_or_more_is_asked_for_by_itself(tmp_path: Path):
@@ -117,7 +119,6 @@ def test_where_there_is_no_folder_all_is_missing(tmp_path: Path):
 # What the kernel may do
 
 
-@needs_rings
 @pytest.mark.parametrize("taken", [0, 1, 4, 100, 192])
 def test_if_the_kernel_takes_some_and_then_fails_they_are_waited_for_and_read_one_by_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: list[str], taken: int
@@ -139,12 +140,11 @@ def test_if_the_kernel_takes_some_and_then_fails_they_are_waited_for_and_read_on
     sizes = reader.into_many(keys, memory)
     assert sizes == [len(FILES[key]) for key in keys]
     assert [row[:size].tobytes() for size, row in zip(sizes, memory, strict=True)] == [FILES[key] for key in keys]
-    assert len(calls) == (64 if taken < 192 else 0)
+    assert len(calls) == (0 if HERE and taken == 192 else 64)
     monkeypatch.undo()
     assert reader.into_many(keys, memory) == sizes
 
 
-@needs_rings
 def test_a_signal_interrupts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: list[str]):
     place(tmp_path, FILES)
     called, times = rings._called, iter([InterruptedError(), None, InterruptedError(), None])
@@ -160,8 +160,7 @@ def test_a_signal_interrupts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     reader, memory = rings.RingReader(LocalStore(tmp_path)), rows(len(FILES))
     assert reader.into_many(list(FILES), memory) == list(map(len, FILES.values()))
     assert [row[: number + 1].tobytes() for number, row in enumerate(memory)] == list(FILES.values())
-    assert next(times, "used up") == "used up"
-    assert calls == []
+    assert (next(times, "used up"), calls) == ("used up", []) or not HERE
 
 
 @pytest.mark.parametrize("forbidden", [errno.ENOSYS, errno.EPERM])
@@ -180,27 +179,26 @@ def test_where_it_is_forbidden_files_are_read_one_by_one(tmp_path: Path, monkeyp
     assert isinstance(rings.reader_of(LocalStore(tmp_path)), FolderReader)
 
 
-@needs_rings
 def test_a_forked_process_has_a_ring_of_its_own(tmp_path: Path, calls: list[str]):
     place(tmp_path, FILES)
     reader, memory, keys = rings.RingReader(LocalStore(tmp_path)), rows(len(FILES)), list(FILES)
     right = list(map(len, FILES.values()))
     assert reader.into_many(keys, memory) == right
     if not (child := os.fork()):
-        found = rings.RingReader(LocalStore(tmp_path)).into_many(keys, memory) == right and not calls
+        found = rings.RingReader(LocalStore(tmp_path)).into_many(keys, memory) == right and (not calls or not HERE)
         os._exit(0 if found else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert reader.into_many(keys, memory) == right
 
 
-@needs_rings
 def test_no_descriptor_is_left_open(tmp_path: Path):
     place(tmp_path, FILES)
     rings.RingReader(LocalStore(tmp_path)).into_many(list(FILES), rows(len(FILES)))
     before = os.listdir("/proc/self/fd")
     for _ in range(3):
         rings.RingReader(LocalStore(tmp_path)).into_many(list(FILES), rows(len(FILES)))
-        rings.Ring()
+        if HERE:
+            rings.Ring()
     assert os.listdir("/proc/self/fd") == before
 
 
