@@ -43,7 +43,7 @@ LAYERS = """
     _platform.cpython  _platform.pyodide  _platform
     stores.base  stores.memory  stores.staging  stores.local  stores.http  stores
     access
-    _engine.budget  _engine.turns  _engine.progress  _engine.chunk_cache  _engine.decoding  _engine.requests  _engine.blocking  _engine.waiting  _engine.documents  _engine.reading  _engine.streaming  _engine.objects  _engine.writing  _engine
+    _engine.budget  _engine.turns  _engine.progress  _engine.chunk_cache  _engine.decoding  _engine.requests  _engine.blocking  _engine.waiting  _engine.documents  _engine.reading  _engine.objects  _engine.writing  _engine
     _nodes
     _changes
     array

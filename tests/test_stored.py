@@ -11,6 +11,7 @@ import pytest
 import azarr
 from azarr.errors import LimitExceeded, ReadOnly, ShardIndexError, StoreError, WriteConflict
 from azarr.stores import LocalStore, MemoryStore
+from azarr.tools.surveying import coords_of
 from documents import waiting
 from fakes import Conditional
 from oracles import crc32c
@@ -225,3 +226,11 @@ async def test_a_write_does_not_change_what_it_is_given(tmp_path: Path):
         values.flags.writeable = False
         array = await azarr.save(source, "", values, chunks=(3,), compressors="blosc")
         assert (await array[...]).tolist() == list(range(8))
+
+
+async def test_keys_beyond_the_array_are_of_no_chunk():
+    array = await azarr.create_array({}, "t", shape=(10, 4), chunks=(3, 4), dtype="u1")
+    keys = ["t/c/0/0", "t/c/3/0", "t/c/4/0", "t/c/0/1", "t/c/0", "u/c/0/0"]
+    assert [coords_of(array.target, key) for key in keys] == [(0, 0), (3, 0), None, None, None, None]
+    scalar, empty = [await azarr.create_array({}, shape=shape, dtype="u1") for shape in ((), (0,))]
+    assert (coords_of(scalar.target, "c"), coords_of(empty.target, "c/0")) == ((), None)

@@ -11,7 +11,6 @@ from azarr.document import JSON, MAX_INTEGER, integers, is_list, named, one_of
 from azarr.errors import InvalidKey, LimitExceeded, MetadataError
 
 MAX_RUNS = 1 << 24  # of a rectilinear axis; a run `[length, count]` stays one entry, however long
-MOST_DIGITS = 20  # of a coordinate
 RESERVED = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
 
@@ -87,10 +86,6 @@ class Grid:
         """Chunks of the array."""
         return math.prod(axis.count for axis in self.axes)
 
-    def has(self, coords: tuple[int, ...]) -> bool:
-        """Whether the chunk at `coords` holds some part of the array."""
-        return all(0 <= index < axis.count for index, axis in zip(coords, self.axes, strict=True))
-
     def chunk_shape(self, coords: tuple[int, ...]) -> tuple[int, ...]:
         """The full shape of the chunk at `coords`, overhang included."""
         return tuple(axis.span(index)[1] for axis, index in zip(self.axes, coords, strict=True))
@@ -108,15 +103,6 @@ class KeyEncoding:
         if self.name == "default":
             return self.separator.join(("c", *map(str, coords)))
         return self.separator.join(map(str, coords)) or "0"
-
-    def coords(self, key: str, ndim: int) -> tuple[int, ...] | None:
-        """The chunk that has this key; None where no chunk of `ndim` coordinates has it."""
-        parts = key.split(self.separator)
-        parts = parts[1:] if self.name == "default" else parts if ndim else []
-        if len(parts) != ndim or not all(part.isascii() and part.isdigit() and len(part) < MOST_DIGITS for part in parts):
-            return None
-        coords = tuple(map(int, parts))
-        return coords if self.key(coords) == key else None
 
     @classmethod
     def from_json(cls, spec: JSON) -> Self:

@@ -39,7 +39,7 @@ class Layout:
     plain: bool
     """Whether axes inside a shard are in the array's order."""
     even: bool = False
-    """Whether all chunks have one shape, several rows of it and a fixed size in bytes, and are objects of the store."""
+    """Whether all chunks (inner chunks) have one shape, several rows of it and a fixed size in bytes."""
     read_nbytes: int = 1
     """Decoded bytes of one chunk (inner chunk); of the largest, where they differ."""
 
@@ -114,4 +114,5 @@ def _compiled(metadata: ArrayMetadata, limits: Limits, lenient: bool) -> Layout:
     sizes = pipeline.serializer.chunk_shape
     inner = Grid.regular(metadata.shape, tuple(sizes[permutation.index(axis)] for axis in range(metadata.ndim)))
     plain, nbytes = permutation == layout.permutation, layout.chunk_nbytes(inner)
-    return replace(layout, inner=inner, permutation=permutation, plain=plain, read_nbytes=nbytes)
+    even = plain and layout.only is not None and math.prod(sizes[:-1]) > 1 and metadata.dtype.fixed
+    return replace(layout, inner=inner, permutation=permutation, plain=plain, read_nbytes=nbytes, even=even)

@@ -43,6 +43,10 @@ class Piece(NamedTuple):
     whole: bool
     chunks: int = 1
 
+    def each(self) -> list[tuple[int, ...]]:
+        """The coordinates of its chunks."""
+        return [self.coords] if self.chunks == 1 else [(*self.coords[:-1], self.coords[-1] + number) for number in range(self.chunks)]
+
 
 class Job(NamedTuple):
     """Pieces of chunks; or, with `shard`, of the inner chunks of the shard at these coordinates.
@@ -90,13 +94,14 @@ def touched(selected: range | Indices, axis: Axis) -> int:
 def jobs(region: Region, grid: Grid, inner: Grid | None, *, pieces_per_job: int, pieces_per_shard_job: int, row: int = 1) -> Iterator[Job]:
     """The work of reading `region`, which runs forward: over chunks, or with `inner` over inner chunks grouped by shard.
 
-    Up to `row` chunks that follow each other along the last axis, and are whole along it, make one piece (not of shards, not of points).
+    Up to `row` chunks that follow each other along the last axis, in one shard, and are whole along it, make one piece (not of points).
     """
     if not region.size:
         return iter(())
     if inner is not None:
-        shard_jobs = _point_shard_jobs if region.points else _shard_jobs
-        return shard_jobs(region, grid, inner, pieces_per_shard_job)
+        if region.points:
+            return _point_shard_jobs(region, grid, inner, pieces_per_shard_job)
+        return _shard_jobs(region, grid, inner, pieces_per_shard_job, row)
     if (lone := _lone(region, grid)) is not None:
         return iter([Job([lone])])
     makers = [partial(parts, selected, axis) for selected, axis in zip(region.axes, grid.axes, strict=True)]
@@ -174,22 +179,24 @@ def _tails(makers: list[Callable[[], Iterator[Any]]]) -> Iterator[tuple[Any, ...
         yield from map(head.__add__, kept if len(kept) <= KEPT_PARTS else zip(makers[-1]()))
 
 
-def _shard_jobs(region: Region, grid: Grid, inner: Grid, most: int) -> Iterator[Job]:
+def _shard_jobs(region: Region, grid: Grid, inner: Grid, most: int, row: int) -> Iterator[Job]:
     """For each shard the pieces of its inner chunks, at most `most` at a time; their coordinates are those in the shard."""
-    for shards in _product([partial(_shard_parts, *axis) for axis in zip(region.axes, grid.axes, inner.axes, strict=True)]):
-        coords, groups, totals = zip(*shards, strict=True) if shards else ((), (), ())
+    rows = [*[1] * (len(grid.axes) - 1), row]
+    for shards in _product([partial(_shard_parts, *axis) for axis in zip(region.axes, grid.axes, inner.axes, rows, strict=False)]):
+        coords, groups, missed = zip(*shards, strict=True) if shards else ((), (), ())
         count = math.prod(map(len, groups))
         for batch in _batches(map(_piece_maker(region), itertools.product(*groups)), most):
-            yield Job(batch, coords, len(batch) == count == math.prod(totals), len(batch) == count)
+            yield Job(batch, coords, len(batch) == count and not any(missed), len(batch) == count)
 
 
-def _shard_parts(selected: Selected, outer: Axis, fine: Axis) -> Iterator[tuple[int, list[Part], int]]:
-    """For each shard along one axis: its index, the parts of its inner chunks, and how many of these hold some part of the array."""
+def _shard_parts(selected: Selected, outer: Axis, fine: Axis, row: int) -> Iterator[tuple[int, list[Part], bool]]:
+    """For each shard along one axis: its index, the parts of its inner chunks, and whether more of these hold some part of the array."""
     for shard, group in itertools.groupby(parts(selected, fine), lambda part: outer.locate(fine.span(part.chunk)[0])):
         start, size = outer.span(shard)
         first = fine.locate(start)
         total = fine.locate(min(start + size, fine.length) - 1) + 1 - first
-        yield shard, [part._replace(chunk=part.chunk - first) for part in group], total
+        found = [part._replace(chunk=part.chunk - first) for part in group]
+        yield shard, found if row == 1 else list(_rows(partial(iter, found), row)), len(found) < total
 
 
 def _point_shard_jobs(region: Region, grid: Grid, inner: Grid, most: int) -> Iterator[Job]:

@@ -18,6 +18,8 @@ Buffers: TypeAlias = list[Buffer]
 
 KEPT = 16 << 20
 """Bytes of scratch that are worth keeping."""
+ROOM = 4096 + 64
+"""Bytes before encoded chunks that codecs may overwrite, and behind what is thought to be their size."""
 PAGE, LINE = 4096, 64
 """Bytes. To memory that begins 1 to 31 bytes behind a page, where `malloc` has what is large, some processors copy files 4 times slower."""
 
@@ -48,6 +50,15 @@ class Scratch:
         if (held := self._slots.get(slot)) is None or held.size < size:
             held = self._slots[slot] = aligned(size)
         return held if held.size == size else held[:size]
+
+    def part(self, size: int) -> Bytes:
+        """`size` bytes of undefined content, behind ROOM bytes that codecs may overwrite; see `around`."""
+        return self.take("part", ROOM + size)[ROOM:]
+
+    def around(self, data: Bytes) -> Bytes | None:
+        """`data` with the room before it, if it is what `part` gave."""
+        held = self._slots.get("part")
+        return None if held is None or held.ctypes.data + ROOM != data.ctypes.data else held[: ROOM + data.size]
 
     def typed(self, owner: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[Bytes, npt.NDArray[Any]]:
         """Memory for an array, as bytes and as the array; what the same `owner` had last time, as long as nobody else came between."""

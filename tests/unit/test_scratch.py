@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from azarr import scratch as module
-from azarr.scratch import Scratch, is_slow, joined, keep_scratch, spare_scratch, view
+from azarr.scratch import ROOM, Scratch, is_slow, joined, keep_scratch, spare_scratch, view
 
 
 def test_a_slot_gives_memory_of_exactly_the_size_asked_for() -> None:
@@ -99,3 +99,18 @@ def test_scratch_of_a_worker_that_ended_is_used_again_unless_it_is_large(monkeyp
     keep_scratch(small)
     assert spare_scratch() is small
     assert spare_scratch() is not large
+
+
+def test_around_a_part_there_is_room_and_around_nothing_else() -> None:
+    scratch = Scratch()
+    assert scratch.around(np.zeros(3, np.uint8)) is None
+    for size in (10, 5, 100_000):
+        part = scratch.part(size)
+        part[:] = 7
+        around = scratch.around(part)
+        assert around is not None
+        assert (around.size, part.size, set(around[ROOM:])) == (ROOM + size, size, {7})
+        around[:ROOM] = 1
+        assert set(part) == {7}
+        assert scratch.around(part[1:]) is None
+        assert scratch.around(part.copy()) is None

@@ -11,8 +11,7 @@ from azarr._engine.decoding import Target
 from azarr._engine.documents import change_document, fetch_documents
 from azarr._engine.objects import Get, Put, Steps, Work, perform
 from azarr._engine.progress import Progress, Tell
-from azarr._engine.reading import read
-from azarr._engine.streaming import Block, all_of
+from azarr._engine.reading import Block, all_of, read
 from azarr._engine.turns import place_of, turn
 from azarr._engine.writing import delete_objects, write
 

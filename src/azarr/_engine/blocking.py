@@ -18,13 +18,13 @@ from azarr.codecs.sharding import ShardLayout, merged
 from azarr.errors import ObjectChanged, ShardIndexError
 from azarr.layout import Layout
 from azarr.plan import Job, Piece
-from azarr.scratch import Scratch, is_slow, keep_scratch, spare_scratch, view
+from azarr.scratch import ROOM, Scratch, is_slow, keep_scratch, spare_scratch, view
 from azarr.stores.base import Reader, WouldWait
 
 HOP = 50e-6
 """Seconds. Where decoding all takes less, a second worker costs more than it does."""
-SMALL, ROOM = 256 << 10, 4096 + 64
-"""Decoded bytes of chunks that are worth reading several at a time, and bytes that they may take more when they are encoded."""
+SMALL = 256 << 10
+"""Decoded bytes of chunks that are worth decoding several at a time."""
 GAP, SPAN = 16 << 10, 4 << 20
 """Bytes. Inner chunks of a shard at most GAP apart are read together, at most SPAN at a time."""
 MOST_AT_ONCE = 4
@@ -143,39 +143,33 @@ def _job(reading: Reading, asked: Job, reader: Reader, scratch: Scratch) -> Gene
 
 
 def _are_small(job: Job, layout: Layout) -> bool:
-    """Whether `job` is several chunks that are alike, and better read together."""
-    small = layout.only is not None and layout.read_nbytes <= SMALL and layout.metadata.dtype.fixed
-    return small and (len(job.pieces) > 1 or (len(job.pieces) == 1 and job.pieces[0].chunks > 1))
+    """Whether `job` is several chunks that are alike, and better decoded together."""
+    several = sum([piece.chunks for piece in job.pieces[:2]]) > 1
+    return several and layout.only is not None and layout.read_nbytes <= SMALL and layout.metadata.dtype.fixed
 
 
 def _several(reading: Reading, pieces: list[Piece], reader: Reader, scratch: Scratch) -> None:
     """Read by one call and decode by one call, where that can be done, and place: a few hand-overs of the GIL for all."""
-    pipeline = reading.pipeline(pieces[0].coords)
-    keys = [reading.key((*piece.coords[:-1], piece.coords[-1] + number)) for piece in pieces for number in range(piece.chunks)]
+    pipeline, keys = reading.pipeline(pieces[0].coords), [reading.key(coords) for piece in pieces for coords in piece.each()]
     count, nbytes = len(keys), pipeline.chunk.nbytes
-    # What is encoded, after a row with which codecs may do what they like; and what it decodes to.
-    rows = scratch.take("rows", (count + 1) * (nbytes + ROOM)).reshape(count + 1, nbytes + ROOM)
-    memory = rows[1:, :nbytes] if pipeline.raw else scratch.take("decoded rows", count * nbytes).reshape(count, nbytes)
+    memory = scratch.part(count * (nbytes + ROOM))
+    rows = memory.reshape(count, nbytes + ROOM)
     if (into_many := getattr(reader, "into_many", None)) is not None:
-        sizes: list[int | None] = into_many(keys, rows[1:])
+        sizes: list[int | None] = into_many(keys, rows)
     else:
-        sizes = [None if reading.stopped else reader.into(key, row) for key, row in zip(keys, rows[1:], strict=True)]
-    if pipeline.raw or not pipeline.unpack_rows(rows, sizes, memory, scratch):
+        sizes = [None if reading.stopped else reader.into(key, row) for key, row in zip(keys, rows, strict=True)]
+    decoded = rows[:, :nbytes] if pipeline.raw else scratch.take("decoded", count * nbytes).reshape(count, nbytes)
+    if pipeline.raw or not pipeline.unpack_many(memory, range(0, memory.size, nbytes + ROOM), sizes, decoded, scratch):
         for number, size in enumerate(sizes):
             if size is None or (size == nbytes and pipeline.raw):
                 continue
             if pipeline.raw:
                 raise reading.wrong_size(pipeline, size, keys[number])
-            row, key = rows[1 + number], keys[number]
-            if (data := row[:size] if size <= row.size else reader.whole(key, scratch)) is None:
+            if (data := rows[number, :size] if size <= rows.shape[1] else reader.whole(keys[number], scratch)) is None:
                 sizes[number] = None  # it was deleted meanwhile
             else:
-                reading.unpack(data, pipeline, memory[number], key, scratch)
-    first = 0
-    for piece in pieces if not reading.stopped else ():
-        last = first + piece.chunks
-        reading.place_row(piece, memory[first:last], [size is None for size in sizes[first:last]], keys[first])
-        first = last
+                reading.unpack(data, pipeline, decoded[number], keys[number], scratch)
+    reading.place_all(pieces, pipeline, decoded, [size is None for size in sizes], keys)
 
 
 def _chunk(reading: Reading, piece: Piece, reader: Reader, scratch: Scratch) -> None:
@@ -211,9 +205,9 @@ def _shard(reading: Reading, job: Job, reader: Reader, scratch: Scratch) -> None
 
 def _pieces(reading: Reading, job: Job, layout: ShardLayout, key: str, held: Held, reader: Reader, scratch: Scratch) -> bool:
     """Read and place what `job` needs; False, with nothing placed, if the shard is not the version that the index is of."""
-    entries = reading.entries(layout, held, job.pieces, key)
-    present = [(*entry, piece) for entry, piece in zip(entries, job.pieces, strict=True) if entry is not None]
-    for start, stop in merged([(start, stop) for start, stop, _ in present], gap=GAP, span=SPAN) or [VERSION_ONLY]:
+    entries, small, inner = reading.entries(layout, held, job.pieces, key), _are_small(job, reading.target.layout), layout.inner
+    decoded = scratch.take("decoded", len(entries) * inner.chunk.nbytes if small else 0).reshape(len(entries), -1)
+    for start, stop in merged([entry for entry in entries if entry is not None], gap=GAP, span=SPAN) or [VERSION_ONLY]:
         if reading.stopped:
             return True
         value = reader.part(key, (start, stop), scratch)
@@ -222,10 +216,20 @@ def _pieces(reading: Reading, job: Job, layout: ShardLayout, key: str, held: Hel
         if len(value.data) != stop - start:
             raise ShardIndexError(f"bytes {start:,} to {stop:,} lie outside the shard", store=reading.where, key=key)
         raw = view(value.data)
-        for begin, end, piece in present:
-            if start <= begin and end <= stop:
-                reading.place(piece, raw[begin - start : end - start], layout.inner, key, scratch)
-    reading.missing([piece for entry, piece in zip(entries, job.pieces, strict=True) if entry is None])
+        here = {number: (entry[0] - start, entry[1] - start) for number, entry in enumerate(entries) if entry and start <= entry[0] < stop}
+        begins, sizes = [begin for begin, _ in here.values()], [end - begin for begin, end in here.values()]
+        rows = decoded[min(here, default=0) : max(here, default=-1) + 1]
+        if small and len(rows) == len(here) and inner.unpack_many(raw, begins, sizes, rows, scratch):
+            continue
+        for number, (begin, end) in here.items():
+            if small:
+                reading.unpack(raw[begin:end], inner, decoded[number], key, scratch)
+            else:
+                reading.place(job.pieces[number], raw[begin:end], inner, key, scratch)
+    if small:
+        reading.place_all(job.pieces, inner, decoded, [entry is None for entry in entries], [key] * len(entries))
+    else:
+        reading.missing([piece for entry, piece in zip(entries, job.pieces, strict=True) if entry is None])
     if job.complete:
         del reading.pinned[key]  # nobody asks again
     return True

@@ -217,20 +217,22 @@ class Reading:
         chunk = self.target.layout.outside(chunk)
         place(self.out, piece.outer, take(chunk if self.fields is None else chunk[self.fields], piece, self.points))
 
-    def place_row(self, piece: Piece, memory: Bytes, absent: list[bool], key: str) -> None:
-        """Put the decoded chunks in the rows of `memory` in their places; some may be `absent`. `key` is that of the first."""
-        chunk = self.pipeline(piece.coords).chunk
-        chunks = memory.view(chunk.dtype).reshape(piece.chunks, *chunk.shape)
-        if piece.chunks > 1:
-            if any(absent):
-                chunks[absent] = self.fill
-            part = np.moveaxis(chunks[(slice(None), *piece.inner)], 0, -2)
-            self.out[(*piece.outer, ...)].reshape(part.shape)[...] = part
-        elif absent[0]:
-            self.missing([piece])
-        else:
-            self._put(piece, chunks[0])
-            self._keep(piece, key, chunks[0])
+    def place_all(self, pieces: list[Piece], pipeline: Pipeline, decoded: Bytes, absent: list[bool], keys: list[str]) -> None:
+        """Put the decoded chunks of `pieces`, of which some may be `absent`, in their places. Each has its row, and its key."""
+        self.target.indexes.warm = True
+        chunks, last = decoded.view(pipeline.chunk.dtype).reshape(len(keys), *pipeline.chunk.shape), 0
+        for piece in pieces if not self.stopped else ():
+            first, last = last, last + piece.chunks
+            if piece.chunks > 1:
+                if any(absent[first:last]):
+                    chunks[first:last][absent[first:last]] = self.fill
+                part = np.moveaxis(chunks[(slice(first, last), *piece.inner)], 0, -2)
+                self.out[(*piece.outer, ...)].reshape(part.shape)[...] = part
+            elif absent[first]:
+                self.missing([piece])
+            else:
+                self._put(piece, chunks[first])
+                self._keep(piece, keys[first], chunks[first])
 
     def unpack(self, data: Buffer, pipeline: Pipeline, into: Bytes, key: str, scratch: Scratch) -> None:
         """Decode a whole chunk into `into`. Errors name the store and the key."""
@@ -268,9 +270,10 @@ class Reading:
         return held
 
     def entries(self, layout: ShardLayout, held: Held, pieces: list[Piece], key: str) -> list[tuple[int, int] | None]:
-        """Where the inner chunks of `pieces` lie in their shard; None for those that are absent."""
+        """Where all the inner chunks of `pieces` lie in their shard; None for those that are absent."""
         try:
-            return layout.entries(held.entries, [self.target.layout.inside(piece.coords) for piece in pieces], held.size)
+            inside = [self.target.layout.inside(coords) for piece in pieces for coords in piece.each()]
+            return layout.entries(held.entries, inside, held.size)
         except StoreError as error:
             raise error.within(self.where, key) from None
 

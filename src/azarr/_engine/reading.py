@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Coroutine, Sequence
 from time import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from azarr._engine.chunk_cache import cache_of
 from azarr._engine.decoding import Reading, Target
 from azarr._engine.progress import Progress, Tell
 from azarr._engine.waiting import read_waiting
-from azarr._platform import cores, in_flight
+from azarr._platform import cores, in_flight, together
 from azarr.context import Context, Event
 from azarr.dtypes import NumPyDType
 from azarr.errors import LimitExceeded, SelectionError
@@ -29,6 +30,20 @@ SMALL = 256 << 10
 """Decoded bytes of chunks that are worth placing several at a time."""
 SHARD_JOB_BYTES = 16 << 20
 """The same for stores on the network, where one request should bring much of a shard."""
+
+
+class Block(NamedTuple):
+    """A part of a selection: `data` is what stands at `region`, one slice per axis of the selection."""
+
+    region: tuple[slice, ...]
+    data: npt.NDArray[Any]
+
+
+async def all_of(reads: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """What each of `reads` gives. The first error ends them all, and is raised when none is running any more."""
+    async with together() as group:
+        tasks = [group.create_task(read) for read in reads]
+    return [task.result() for task in tasks]
 
 
 async def read(
@@ -52,10 +67,10 @@ async def read(
     grid, many = layout.metadata.grid, min(64, JOB_BYTES // nbytes) or 1 if blocking else 1
     row, cache = 1, cache_of(context)
     told = None if progress is None else Progress.of_chunks(progress, region, target, inner=True)
-    several = cache is None and layout.even and nbytes <= SMALL
+    several = blocking and cache is None and layout.even and nbytes <= SMALL
     if several and fields is None and forward.sliced and isinstance(last := forward.axes[-1], range):
-        row = min(many, touched(last, grid.axes[-1]))
-    work = jobs(forward, grid, layout.inner, pieces_per_job=many // row, pieces_per_shard_job=per_shard_job // nbytes or 1, row=row)
+        row = min(many, touched(last, (layout.inner or grid).axes[-1]))
+    work = jobs(forward, grid, layout.inner, pieces_per_job=many // row, pieces_per_shard_job=per_shard_job // nbytes // row or 1, row=row)
     head, room = list[Job](), in_flight(context.nbytes)
     for job in itertools.islice(work, (context.workers or cores()) if blocking else context.requests):  # no more workers than jobs
         head.append(job)

@@ -86,10 +86,10 @@ class BytesBytes(Protocol):
     def decode(self, data: Buffer, size: int | None, bound: int, out: Bytes | None, scratch: Scratch) -> Buffer: ...
     def encode(self, data: Buffer) -> Buffer: ...
 
-    def decode_rows(self, rows: Bytes, sizes: Sequence[int], out: Bytes, scratch: Scratch) -> bool:
-        """Decode what is in `rows`, each of its size, into the rows of `out`, by one call. False: decode them one by one.
+    def decode_many(self, memory: Bytes, starts: Sequence[int], sizes: Sequence[int], out: Bytes, scratch: Scratch) -> bool:
+        """Decode what begins at `starts` in `memory` into the rows of `out`, by one call. False: decode them one by one.
 
-        The first of `rows` is none of them, and may be overwritten; so may what follows the data in each.
+        What lies before the first of them may be overwritten.
         """
         return False
 

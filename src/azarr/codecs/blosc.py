@@ -62,29 +62,27 @@ class Blosc(BytesBytes):
             raise ChunkDecodeError(f"blosc data are damaged ({error})") from error
         return into
 
-    def decode_rows(self, rows: Bytes, sizes: Sequence[int], out: Bytes, scratch: Scratch) -> bool:
-        """As one chunk of all their blocks: it has a header and a table of its own, right before the first of `rows` that is one."""
-        chunks, count, nbytes, ends = rows[1:], len(sizes), out.shape[1], np.array(sizes)
-        first, alike = chunks[0, : HEADER.size], HEADER.size - 4
-        if ends.min() < HEADER.size or ends.max() > rows.shape[1] or np.any(chunks[:, :alike] != first[:alike]):
+    def decode_many(self, memory: Bytes, starts: Sequence[int], sizes: Sequence[int], out: Bytes, scratch: Scratch) -> bool:
+        """As one chunk of all their blocks: it has a header and a table of its own, right before the first of them."""
+        begins, ends, nbytes, alike = np.array(starts)[:, None], np.array(sizes), out.shape[1], HEADER.size - 4
+        if ends.min() < HEADER.size or (begins[:, 0] + ends).max() > memory.size:
             return False
+        heads = memory[begins + np.arange(alike)]
         try:
-            _, flags, whole, short = validated(chunks[0, : sizes[0]], nbytes, nbytes)
+            _, flags, whole, short = validated(memory[starts[0] : starts[0] + sizes[0]], nbytes, nbytes)
         except ChunkDecodeError:
             return False  # to be met again one by one, with its key
-        block = int(_integers(first)[2])
-        if flags & STORED or flags >> 5 == SNAPPY or short or not whole or nbytes % block:
+        block, first = int(_integers(heads[0])[2]), min(starts)
+        least, before = HEADER.size + 4 * (nbytes // block), HEADER.size + 4 * (nbytes // block) * len(sizes)
+        odd = flags & STORED or flags >> 5 == SNAPPY or short or not whole or nbytes % block or before > first or ends.min() < least
+        if odd or np.any(heads != heads[0]) or (native := decoder("blosc", scratch)) is None:
             return False
-        table = 4 * (nbytes // block)
-        heads = _integers(chunks[:, alike : HEADER.size + table])
-        before = HEADER.size + table * count
-        inside = np.all(heads[:, 0] == ends) and np.all(heads[:, 1:] >= HEADER.size + table) and np.all(heads[:, 1:] <= ends[:, None] - 4)
-        if not inside or before > rows.shape[1] or (native := decoder("blosc", scratch)) is None:
+        stated = _integers(memory[begins + np.arange(alike, least)])
+        if np.any(stated[:, 0] != ends) or np.any(stated[:, 1:] < least) or np.any(stated[:, 1:] > ends[:, None] - 4):
             return False
-        joined = rows.reshape(-1)[rows.shape[1] - before :]
-        HEADER.pack_into(joined.data, 0, *first[:4].tolist(), nbytes * count, block, joined.size)
-        starts = heads[:, 1:] + (before + rows.shape[1] * np.arange(count, dtype=np.uint32))[:, None]
-        _integers(joined[HEADER.size : before])[:] = starts.reshape(-1)
+        joined = memory[first - before : (begins[:, 0] + ends).max()]
+        HEADER.pack_into(joined.data, 0, *heads[0, :4].tolist(), nbytes * len(sizes), block, joined.size)
+        _integers(joined[HEADER.size : before])[:] = (stated[:, 1:] + (begins - first + before)).reshape(-1)
         if native(joined, out.reshape(-1)) == out.size:
             return True
         del scratch.state["blosc"]  # what damaged data did to its state is not known

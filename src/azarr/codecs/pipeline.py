@@ -7,7 +7,7 @@ from azarr.codecs.bytes import Bytes as BytesCodec
 from azarr.codecs.registry import build
 from azarr.errors import ChunkDecodeError, MetadataError
 from azarr.metadata import CodecSpec
-from azarr.scratch import Buffer, Bytes, Scratch, view
+from azarr.scratch import ROOM, Buffer, Bytes, Scratch, view
 
 
 class Pipeline:
@@ -75,21 +75,16 @@ class Pipeline:
 
     def unpack(self, data: Buffer, raw: Bytes, scratch: Scratch) -> None:
         """Decode `data` into `raw`, which has the bytes of a chunk in memory."""
-        if self._quick:
-            if (found := self.wrappers[0].decode(data, raw.size, raw.size, raw, scratch)) is not raw:
-                raw[:] = view(found)
-            return
         array = raw.view(self.chunk.dtype).reshape(self.chunk.shape)
         if (decoded := self.decode(data, scratch, array)) is not array:
             array[...] = decoded
 
-    def unpack_rows(self, rows: Bytes, sizes: Sequence[int | None], out: Bytes, scratch: Scratch) -> bool:
-        """Decode the chunks in `rows`, each of its size, into the rows of `out` by one call. False: they must be decoded one by one.
-
-        The first of `rows` is none of them, and may be overwritten. Where a size is None, there is no chunk.
-        """
-        present = [size for size in sizes if size is not None]
-        return self._quick and len(present) == len(sizes) and self.wrappers[0].decode_rows(rows, present, out, scratch)
+    def unpack_many(self, part: Bytes, starts: Sequence[int], sizes: Sequence[int | None], out: Bytes, scratch: Scratch) -> bool:
+        """Decode the chunks that begin at `starts` in a part of `scratch` into the rows of `out`, by one call. False: it cannot be done."""
+        present, memory = [size for size in sizes if size is not None], scratch.around(part)
+        if not self._quick or memory is None or not len(present) == len(sizes) > 0:
+            return False
+        return self.wrappers[0].decode_many(memory, [ROOM + start for start in starts], present, out, scratch)
 
     def encode(self, array: Array) -> Buffer:
         """`array`, of the chunk's shape, as the bytes to store."""

@@ -26,6 +26,7 @@ from azarr.integrations.zarr_stores import AzarrStore
 from azarr.layout import Layout, compile_layout
 from azarr.selection import Region, Selected
 from azarr.stores.local import LocalStore
+from azarr.tools.surveying import named_by
 
 try:
     abstract: Any = import_module("zarr.abc.codec")
@@ -229,7 +230,7 @@ def _region(
         return None
 
     def coords_of(key: str) -> tuple[int, ...]:
-        return encoding.coords(key[len(prefix) :], ndim) or ()
+        return named_by(encoding, key[len(prefix) :], ndim) or ()
 
     if all(isinstance(entry, (int, slice)) for entry in first) and not drop_axes:
         ends = coords_of(items[0][0]), coords_of(items[-1][0])

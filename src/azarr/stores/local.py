@@ -170,7 +170,7 @@ class FolderReader:
             status = os.fstat(file)
             start, stop, size = *byte_range, status.st_size
             start = max(size + start, 0) if start < 0 else min(start, size)
-            buffer = scratch.take("part", max(min(size if stop is None else stop, size) - start, 0))
+            buffer = scratch.part(max(min(size if stop is None else stop, size) - start, 0))
             return Value(buffer[: self._fill(file, start, buffer)], version_of(status), size)
         except OSError as error:
             raise self._error(error, key) from error

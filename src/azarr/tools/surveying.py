@@ -16,11 +16,14 @@ from azarr._engine.turns import place_of, turn
 from azarr.codecs.sharding import ABSENT, ShardLayout
 from azarr.context import Context
 from azarr.errors import CorruptData, LimitExceeded, StoreError, TransportError
+from azarr.grid import KeyEncoding
 from azarr.scratch import Scratch, view
 from azarr.stores.base import Listing, Value
 
 FIRST = (0, 1)
 """A range that brings little more than the size of its object."""
+MOST_DIGITS = 20
+"""Of a coordinate."""
 Coords = tuple[int, ...]
 
 
@@ -41,8 +44,20 @@ def every_chunk(target: Target) -> Iterator[Coords]:
 def coords_of(target: Target, key: str) -> Coords | None:
     """The chunk or shard that has this key; None where there is none in the array."""
     metadata = target.layout.metadata
-    coords = metadata.key_encoding.coords(key.removeprefix(target.prefix), metadata.ndim) if key.startswith(target.prefix) else None
-    return coords if coords is not None and metadata.grid.has(coords) else None
+    coords = named_by(metadata.key_encoding, key.removeprefix(target.prefix), metadata.ndim) if key.startswith(target.prefix) else None
+    if coords is None or not all(index < axis.count for index, axis in zip(coords, metadata.grid.axes, strict=True)):
+        return None
+    return coords
+
+
+def named_by(encoding: KeyEncoding, key: str, ndim: int) -> Coords | None:
+    """The chunk that has this key, below the path of its array; None where no chunk of `ndim` coordinates has it."""
+    parts = key.split(encoding.separator)
+    parts = parts[1:] if encoding.name == "default" else parts if ndim else []
+    if len(parts) != ndim or not all(part.isascii() and part.isdigit() and len(part) < MOST_DIGITS for part in parts):
+        return None
+    coords = tuple(map(int, parts))
+    return coords if encoding.key(coords) == key else None
 
 
 class _Looking(Work[Coords]):

@@ -324,20 +324,22 @@ def test_snappy_is_not_written() -> None:
 ROOM = 40
 
 
-def in_rows(chunks: list[bytes], nbytes: int, room: int = ROOM) -> tuple[Any, list[int]]:
-    """`chunks` in memory as the engine has them: a row for each, after one that is none."""
-    width = max([len(chunk) for chunk in chunks] + [nbytes]) + room
-    rows = np.full((len(chunks) + 1, width), 165, np.uint8)
-    for row, chunk in zip(rows[1:], chunks, strict=True):
-        row[: len(chunk)] = np.frombuffer(chunk, np.uint8)
-    return rows, [len(chunk) for chunk in chunks]
+def in_memory(chunks: list[bytes], room: int, gap: int = 7) -> tuple[Any, list[int], list[int]]:
+    """`chunks` behind `room`, with something between them; where they begin, and their sizes."""
+    memory, starts = np.full(room + sum(map(len, chunks)) + gap * len(chunks), 165, np.uint8), list[int]()
+    for chunk in chunks:
+        starts.append(room if not starts else starts[-1] + len(chunks[len(starts) - 1]) + gap)
+        memory[starts[-1] : starts[-1] + len(chunk)] = np.frombuffer(chunk, np.uint8)
+    return memory, starts, [len(chunk) for chunk in chunks]
 
 
 def together(chunks: list[bytes], nbytes: int, scratch: Scratch, room: int = ROOM) -> list[bytes] | None:
     """What they decode to by one call; None where they must be decoded one by one."""
-    rows, sizes = in_rows(chunks, nbytes, room)
-    out = np.full((len(chunks), nbytes), 90, np.uint8)
-    return [row.tobytes() for row in out] if PLAIN.decode_rows(rows, sizes, out, scratch) else None
+    memory, starts, sizes = in_memory(chunks, room)
+    before, out = memory.copy(), np.full((len(chunks), nbytes), 90, np.uint8)
+    found = PLAIN.decode_many(memory, starts, sizes, out, scratch)
+    assert np.array_equal(memory[room:], before[room:])
+    return [row.tobytes() for row in out] if found else None
 
 
 def some(count: int, nbytes: int, seed: int = 0) -> list[bytes]:
@@ -412,9 +414,13 @@ def test_what_is_not_alike_or_not_sound_is_decoded_one_by_one(scratch: Scratch, 
     assert together(chunks, nbytes, scratch, room) is None
 
 
-def test_a_chunk_larger_than_its_row_is_not_there(scratch: Scratch) -> None:
-    rows, _ = in_rows([CHUNK] * 2, 800)
-    assert not PLAIN.decode_rows(rows, [len(CHUNK), rows.shape[1] + 1], np.empty((2, 800), np.uint8), scratch)
+def test_chunks_may_lie_in_any_order_and_must_lie_in_the_memory(scratch: Scratch) -> None:
+    memory, starts, sizes = in_memory([CHUNK, CHUNK], ROOM)
+    for order in (1, -1):
+        out = np.zeros((2, 800), np.uint8)
+        assert PLAIN.decode_many(memory, starts[::order], sizes[::order], out, scratch) == (native.library() is not None)
+        assert native.library() is None or [row.tobytes() for row in out] == [NUMBERS.tobytes()] * 2
+    assert not PLAIN.decode_many(memory[:-8], starts, sizes, np.empty((2, 800), np.uint8), scratch)
 
 
 def test_without_libblosc2_they_are_decoded_one_by_one(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -195,10 +195,12 @@ def test_several_chunks_are_decoded_by_one_call_where_a_codec_can_and_none_is_mi
     for wrapper, can in ((BLOSC, native.library() is not None), (GZIP, False), (None, False)):
         pipeline = chain(chunk, LITTLE, *([] if wrapper is None else [wrapper]))
         data = [encoded(pipeline, each) for each in values]
-        rows, out = np.zeros((4, 300), np.uint8), np.zeros((3, 128), np.uint8)
-        for row, each in zip(rows[1:], data, strict=True):
-            row[: len(each)] = np.frombuffer(each, np.uint8)
+        memory, out, starts = scratch.part(600), np.zeros((3, 128), np.uint8), [100, 260, 420]
+        for start, each in zip(starts, data, strict=True):
+            memory[start : start + len(each)] = np.frombuffer(each, np.uint8)
         sizes = list(map(len, data))
-        assert pipeline.unpack_rows(rows, sizes, out, scratch) == can
+        assert pipeline.unpack_many(memory, starts, sizes, out, scratch) == can
         assert not can or np.array_equal(out.view("<u2"), values)
-        assert not pipeline.unpack_rows(rows, [sizes[0], None, sizes[2]], out, scratch)
+        assert not pipeline.unpack_many(memory, starts, [sizes[0], None, sizes[2]], out, scratch)
+        assert not pipeline.unpack_many(memory, [], [], out[:0], scratch)
+        assert not pipeline.unpack_many(memory.copy(), starts, sizes, out, scratch)
