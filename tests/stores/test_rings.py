@@ -16,6 +16,8 @@ import pytest
 from test_local import place
 
 import azarr
+from azarr.codecs import native
+from azarr.codecs.blosc import Blosc
 from azarr.errors import ChunkDecodeError, InvalidKey, StoreError
 from azarr.integrations import rings
 from azarr.scratch import Bytes
@@ -252,3 +254,49 @@ async def test_a_damaged_chunk_among_many_is_an_error_that_names_it(
     with pytest.raises(ChunkDecodeError, match="'c/2/3' of LocalStore"):
         await array[...]
     assert (await array[24:, :] == np.arange(1536, 2048).reshape(8, 64)).all()
+
+
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many chunks were decoded by each call that decodes several."""
+    counts, decode_many = list[int](), Blosc.decode_many
+
+    def counted(self: Blosc, memory: Bytes, starts: list[int], sizes: list[int], out: Bytes, scratch: Any) -> bool:
+        found = decode_many(self, memory, starts, sizes, out, scratch)
+        counts.append(len(sizes) if found else 0)
+        return found
+
+    monkeypatch.setattr(Blosc, "decode_many", counted)
+    return counts
+
+
+BLOSC = {"name": "blosc", "configuration": {"cname": "zstd", "shuffle": "shuffle", "typesize": 4}}
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+async def test_inner_chunks_of_a_shard_are_decoded_together_and_read_as_they_were_written(tmp_path: Path, together: list[int], order: str):
+    values = np.random.default_rng(2).integers(0, 9, (48, 70), "i4")
+    values[8:16, 20:40] = 0
+    array = await azarr.create_array(tmp_path, shape=(48, 70), chunks=(4, 10), shards=(16, 40), dtype="i4", compressors=BLOSC, order=order)
+    await array[...].write(values)
+    assert not (await array.presence()).all()
+    for key in (..., slice(3, -2), slice(None, None, -3), (slice(0, 4), slice(5, 65)), 17, (slice(None), [3, 60, 4])):
+        assert np.array_equal(await array.oindex[key], values[key])
+    fortran = np.zeros((70, 48), "i4").T
+    assert np.array_equal(await array[...].read(fortran), values)
+    assert native.library() is None or order == "F" or max(together) >= 8  # what is transposed is decoded one by one
+
+
+async def test_a_damaged_inner_chunk_among_many_is_an_error_that_names_its_shard(tmp_path: Path, together: list[int]):
+    values = np.arange(16 * 40, dtype="i4").reshape(16, 40)
+    array = await azarr.create_array(tmp_path, shape=(16, 40), chunks=(4, 10), shards=(16, 40), dtype="i4", compressors=BLOSC)
+    await array[...].write(values)
+    shard = tmp_path / "c/0/0"
+    data = bytearray(shard.read_bytes())
+    second = data.index(data[:12], 12)  # headers are alike
+    data[second + 16 : second + 20] = bytes(4)  # where its only block begins
+    shard.write_bytes(data)
+    with pytest.raises(ChunkDecodeError, match="'c/0/0' of LocalStore"):
+        await array[...]
+    assert (await array[8:, :] == values[8:]).all()
+    assert native.library() is None or 0 in together

@@ -92,7 +92,8 @@ def test_the_inner_chunks_of_shards_are_a_grid_of_their_own():
     assert found.inner.nchunks == 5 * 4
     shard = found.shard((1, 1))
     assert (shard.counts, shard.inner.chunk.shape) == ((2, 2), (2, 3))
-    assert not found.even
+    assert found.even
+    assert not layout(codecs=[sharding(1, 3)]).even
 
 
 def test_axes_inside_a_transposed_shard_are_in_the_order_of_the_shard():

@@ -191,6 +191,24 @@ def test_rows_are_the_same_chunks_those_that_are_whole_along_the_last_axis_toget
         assert before.chunks == row or after.coords != next_one or not both_whole
 
 
+@given(SHAPES, st.data(), st.integers(2, 4))
+@examples(80)
+def test_rows_of_inner_chunks_stay_in_their_shard(shape: tuple[int, ...], data: st.DataObject, row: int):
+    region = basic(whole(shape), data.draw(keys.basic_keys(shape))).forward()
+    counts = [data.draw(st.integers(1, 3)) for _ in shape]
+    inner = tuple(data.draw(st.integers(1, 2)) for _ in shape)
+    grids = Grid.regular(shape, tuple(size * count for size, count in zip(inner, counts, strict=True))), Grid.regular(shape, inner)
+    found = [list(jobs(region, *grids, pieces_per_job=1, pieces_per_shard_job=99, row=most)) for most in (row, 1)]
+    chunks = [[(job.shard, job.complete, job.only, [each for piece in job.pieces for each in piece.each()]) for job in made] for made in found]
+    assert chunks[0] == chunks[1]
+    outs = [np.zeros(region.target(np.empty(region.shape)).shape, int) for _ in found]
+    for out, made in zip(outs, found, strict=True):
+        for piece in [piece for job in made for piece in job.pieces]:
+            out[(*piece.outer, ...)] += 1
+    assert np.all(outs[0] == 1)
+    assert np.array_equal(*outs)
+
+
 def test_rows_of_a_long_axis_are_made_while_they_are_consumed():
     grid = Grid.regular((10**12, 10**12), (10, 10))
     first = next(jobs(whole((10**12, 10**12)), grid, None, pieces_per_job=1, pieces_per_shard_job=1, row=64))

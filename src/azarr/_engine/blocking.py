@@ -207,7 +207,8 @@ def _pieces(reading: Reading, job: Job, layout: ShardLayout, key: str, held: Hel
     """Read and place what `job` needs; False, with nothing placed, if the shard is not the version that the index is of."""
     entries, small, inner = reading.entries(layout, held, job.pieces, key), _are_small(job, reading.target.layout), layout.inner
     decoded = scratch.take("decoded", len(entries) * inner.chunk.nbytes if small else 0).reshape(len(entries), -1)
-    for start, stop in merged([entry for entry in entries if entry is not None], gap=GAP, span=SPAN) or [VERSION_ONLY]:
+    present = {number: entry for number, entry in enumerate(entries) if entry is not None}
+    for start, stop in merged(list(present.values()), gap=GAP, span=SPAN) or [VERSION_ONLY]:
         if reading.stopped:
             return True
         value = reader.part(key, (start, stop), scratch)
@@ -216,7 +217,7 @@ def _pieces(reading: Reading, job: Job, layout: ShardLayout, key: str, held: Hel
         if len(value.data) != stop - start:
             raise ShardIndexError(f"bytes {start:,} to {stop:,} lie outside the shard", store=reading.where, key=key)
         raw = view(value.data)
-        here = {number: (entry[0] - start, entry[1] - start) for number, entry in enumerate(entries) if entry and start <= entry[0] < stop}
+        here = {number: (begin - start, end - start) for number, (begin, end) in present.items() if start <= begin and end <= stop}
         begins, sizes = [begin for begin, _ in here.values()], [end - begin for begin, end in here.values()]
         rows = decoded[min(here, default=0) : max(here, default=-1) + 1]
         if small and len(rows) == len(here) and inner.unpack_many(raw, begins, sizes, rows, scratch):
