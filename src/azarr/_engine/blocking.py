@@ -29,8 +29,7 @@ GAP, SPAN = 16 << 10, 4 << 20
 """Bytes. Inner chunks of a shard at most GAP apart are read together, at most SPAN at a time."""
 MOST_AT_ONCE = 4
 """Chunks that the event loop reads at a time, each with a few calls of the operating system."""
-TURN = 1e-3
-"""Seconds."""
+TURN = 1e-3  # seconds
 _turn = threading.local()
 """Which task of this thread's event loop reads at once, and since when."""
 VERSION_ONLY = (0, 0)
@@ -39,8 +38,7 @@ VERSION_ONLY = (0, 0)
 
 def workers_for(layout: Layout, most: int, nbytes: int) -> int:
     """How many workers a read of `nbytes` deserves, of at most `most`."""
-    first = (0,) * layout.metadata.ndim
-    pipeline = layout.pipeline(first) if layout.inner is None else layout.shard(first).inner
+    pipeline = layout.pipeline((0,) * layout.metadata.ndim) if layout.inner is None else layout.shard((0,) * layout.metadata.ndim).inner
     return 1 if pipeline.seconds * nbytes < HOP * pipeline.chunk.nbytes or not layout.metadata.dtype.fixed else most
 
 

@@ -224,8 +224,7 @@ class Reading:
         for piece in pieces if not self.stopped else ():
             first, last = last, last + piece.chunks
             if piece.chunks > 1:
-                if any(absent[first:last]):
-                    chunks[first:last][absent[first:last]] = self.fill
+                chunks[first:last][absent[first:last]] = self.fill
                 part = np.moveaxis(chunks[(slice(first, last), *piece.inner)], 0, -2)
                 self.out[(*piece.outer, ...)].reshape(part.shape)[...] = part
             elif absent[first]:

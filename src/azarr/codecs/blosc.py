@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from importlib import import_module
 
 import numpy as np
-import numpy.typing as npt
 
 from azarr.codecs.base import BytesBytes, Configuration, settings
 from azarr.codecs.native import decoder
@@ -17,7 +16,7 @@ from azarr.codecs.registry import load
 from azarr.errors import ChunkDecodeError, UnknownCodec
 from azarr.scratch import Buffer, Bytes, Scratch, view
 
-HEADER = struct.Struct("<4B3I")
+HEADER, INTEGERS = struct.Struct("<4B3I"), np.dtype("<u4")
 """The header has format version, version of the inner codec, flags, element size; decoded size, block size, compressed size."""
 SHUFFLED, STORED, BITSHUFFLED, WHOLE_BLOCKS, SNAPPY = 0x1, 0x2, 0x4, 0x10, 2
 """Flags (the fourth: blocks are not split into one stream per byte of an element), and one of the inner codecs."""
@@ -72,17 +71,22 @@ class Blosc(BytesBytes):
             _, flags, whole, short = validated(memory[starts[0] : starts[0] + sizes[0]], nbytes, nbytes)
         except ChunkDecodeError:
             return False  # to be met again one by one, with its key
-        block, first = int(_integers(heads[0])[2]), min(starts)
+        block, first = int(heads[0].view(INTEGERS)[2]), min(starts)
         least, before = HEADER.size + 4 * (nbytes // block), HEADER.size + 4 * (nbytes // block) * len(sizes)
         odd = flags & STORED or flags >> 5 == SNAPPY or short or not whole or nbytes % block or before > first or ends.min() < least
         if odd or np.any(heads != heads[0]) or (native := decoder("blosc", scratch)) is None:
             return False
-        stated = _integers(memory[begins + np.arange(alike, least)])
-        if np.any(stated[:, 0] != ends) or np.any(stated[:, 1:] < least) or np.any(stated[:, 1:] > ends[:, None] - 4):
+        stated, behind = memory[begins + np.arange(alike, least)].view(INTEGERS), begins + ends[:, None]
+        at, right = begins + stated[:, 1:], np.all(stated[:, 0] == ends) and np.all(stated[:, 1:] >= least)
+        for _ in range(1 if flags & WHOLE_BLOCKS else heads[0, 3]):  # streams of a block: alone, what follows the chunk is out of reach
+            if not right or np.any(at > behind - 4):
+                return False
+            at = at + 4 + memory[at[..., None] + np.arange(4)].view(INTEGERS)[..., 0]
+        if np.any(at > behind):
             return False
-        joined = memory[first - before : (begins[:, 0] + ends).max()]
+        joined = memory[first - before : behind.max()]
         HEADER.pack_into(joined.data, 0, *heads[0, :4].tolist(), nbytes * len(sizes), block, joined.size)
-        _integers(joined[HEADER.size : before])[:] = (stated[:, 1:] + (begins - first + before)).reshape(-1)
+        joined[HEADER.size : before].view(INTEGERS)[:] = (stated[:, 1:] + (begins - first + before)).reshape(-1)
         if native(joined, out.reshape(-1)) == out.size:
             return True
         del scratch.state["blosc"]  # what damaged data did to its state is not known
@@ -95,10 +99,6 @@ class Blosc(BytesBytes):
         raw = view(data)
         elements = raw.view(f"V{self.typesize}") if raw.size % self.typesize == 0 else raw
         return module.compress(elements, self.cname.encode(), self.clevel, self.shuffle, self.blocksize)
-
-
-def _integers(raw: Bytes) -> npt.NDArray[np.uint32]:
-    return raw.view("<u4")
 
 
 def validated(raw: Bytes, size: int | None, bound: int) -> tuple[int, int, bool, bool]:
