@@ -24,7 +24,7 @@ NAT = np.iinfo(np.int64).min
 
 def default(dtype: DataType) -> Fill:
     """The zero of `dtype`: 0, false, the empty string, NaT for times."""
-    kind = _kind(dtype)
+    kind = kind_of(dtype)
     return _time("NaT", dtype.numpy) if kind in "Mm" else np.array(b"", object) if kind == "bytes" else np.zeros((), dtype.numpy)
 
 
@@ -36,7 +36,7 @@ def from_json(value: JSON, dtype: DataType, *, lenient: bool = False, v2: bool =
     """
     if v2 and value is None:
         return default(dtype)
-    kind = _kind(dtype)
+    kind = kind_of(dtype)
     found = _read(kind, value, dtype.numpy)
     if found is None and (v2 or lenient):
         empty = kind in ("T", "U", "S", "V", "bytes") and value in (0, False)
@@ -48,31 +48,16 @@ def from_json(value: JSON, dtype: DataType, *, lenient: bool = False, v2: bool =
     return found
 
 
-def from_value(value: Any, dtype: DataType) -> Fill:
-    """The fill value that `value`, of Python or NumPy, means; NaN payloads of NumPy scalars of this data type are kept."""
-    kind = _kind(dtype)
-    wraps = not hasattr(value, "dtype") or value.dtype.kind in "iu"  # integers of NumPy wrap around, which is seen below
-    try:
-        if not dtype.fixed:
-            return _object(str(value) if kind == "T" else _exactly(value, bytes, np.bytes_) if kind == "bytes" else value, dtype.numpy)
-        found = np.array(value, dtype.numpy) if wraps else np.asarray(value).astype(dtype.numpy, casting="same_kind")
-        whole = np.asarray(value, kind) if kind in "SU" else value
-        if found.ndim or (kind in "biuSU" and found != whole):
-            raise ValueError(f"it would become {found}")
-    except (TypeError, ValueError, OverflowError) as error:
-        raise MetadataError(f"a fill value of {dtype.name} is needed ({error})", field="fill_value", value=value) from error
-    return found
-
-
 def to_json(fill: Fill, dtype: DataType, *, v2: bool = False) -> JSON:
     """The strict JSON form of `fill`."""
     if not v2 and re.fullmatch(r"r\d+", dtype.name):
         return list(fill.tobytes())
     stored = fill if fill.dtype.names is not None else fill.astype(dtype.numpy, copy=False)  # v2: base64 of a struct is as stored
-    return FORMS[_kind(dtype)][1](stored, v2)
+    return FORMS[kind_of(dtype)][1](stored, v2)
 
 
-def _kind(dtype: DataType) -> str:
+def kind_of(dtype: DataType) -> str:
+    """NumPy's kind, or "bytes" for those of any length."""
     return "bytes" if dtype.kind == "bytes" else dtype.numpy.kind
 
 
@@ -98,7 +83,7 @@ def _modern(value: JSON, dtype: NumPyDType) -> JSON:
     return value
 
 
-def _exactly(value: JSON, *types: type) -> Any:
+def exactly(value: JSON, *types: type) -> Any:
     """`value`, which has one of these types itself: `true` is not an integer."""
     if type(value) not in types:
         raise TypeError(value)
@@ -110,25 +95,25 @@ def _float(value: JSON, dtype: NumPyDType) -> Fill:
     if isinstance(value, str) and re.fullmatch(rf"0x[0-9a-fA-F]{{{dtype.itemsize * 2}}}", value):
         return np.array(int(value, 16), f"u{dtype.itemsize}").view(dtype)
     if value not in ("NaN", "Infinity", "-Infinity"):
-        _exactly(value, int, float)
+        exactly(value, int, float)
     with np.errstate(over="ignore"):
         return np.array(float(value), dtype)
 
 
 def _complex(value: JSON, dtype: NumPyDType) -> Fill:
-    real, imaginary = _exactly(value, list)
+    real, imaginary = exactly(value, list)
     part = np.dtype(f"f{dtype.itemsize // 2}")
     return np.array([_float(real, part), _float(imaginary, part)], part).view(dtype).reshape(())
 
 
 def _time(value: JSON, dtype: NumPyDType) -> Fill:
-    return np.array(NAT if value == "NaT" else _exactly(value, int), "i8").view(dtype)  # as times without a unit are not made otherwise
+    return np.array(NAT if value == "NaT" else exactly(value, int), "i8").view(dtype)  # as times without a unit are not made otherwise
 
 
 def _text(value: JSON, dtype: NumPyDType) -> Fill:
-    if dtype.kind == "U" and len(_exactly(value, str)) * 4 > dtype.itemsize:
+    if dtype.kind == "U" and len(exactly(value, str)) * 4 > dtype.itemsize:
         raise ValueError(value)
-    return np.array(_exactly(value, str), dtype)
+    return np.array(exactly(value, str), dtype)
 
 
 def _void(value: JSON, dtype: NumPyDType) -> Fill:
@@ -140,13 +125,14 @@ def _void(value: JSON, dtype: NumPyDType) -> Fill:
         for name, inner in ((name, dtype[name]) for name in value):
             found[name] = FORMS[inner.kind][0](value[name], inner if inner.kind == "V" else native(inner))
         return found
-    raw = base64.b64decode(value, validate=True) if isinstance(value, str) else bytes(_exactly(item, int) for item in _exactly(value, list))
+    raw = base64.b64decode(value, validate=True) if isinstance(value, str) else bytes(exactly(item, int) for item in exactly(value, list))
     if (dtype.kind == "V" and len(raw) != dtype.itemsize) or (dtype.kind == "S" and len(raw) > dtype.itemsize):
         raise ValueError(value)
     return np.ndarray((), dtype, raw) if dtype.kind == "V" else np.array(raw, dtype)
 
 
-def _object(value: Any, dtype: NumPyDType) -> Fill:
+def of_object(value: Any, dtype: NumPyDType) -> Fill:
+    """`value` as it is, in an array without axes."""
     found = np.empty((), dtype)
     found[()] = value
     return found
@@ -170,13 +156,13 @@ def _item(fill: Fill, v2: bool) -> JSON:
 
 
 FORMS: dict[str, tuple[Callable[[JSON, NumPyDType], Fill], Callable[[Fill, bool], JSON], str]] = {
-    "b": (lambda value, dtype: np.array(_exactly(value, bool), dtype), _item, "true or false"),
-    **dict.fromkeys("iu", (lambda value, dtype: np.array(_exactly(value, int), dtype), _item, "an integer in its range")),
+    "b": (lambda value, dtype: np.array(exactly(value, bool), dtype), _item, "true or false"),
+    **dict.fromkeys("iu", (lambda value, dtype: np.array(exactly(value, int), dtype), _item, "an integer in its range")),
     "f": (_float, _float_json, 'a number, "NaN", "Infinity", "-Infinity", or "0x" and its bits'),
     "c": (_complex, lambda fill, v2: [_float_json(part, v2) for part in (np.real(fill), np.imag(fill))], "a list of two numbers"),
     **dict.fromkeys("Mm", (_time, lambda fill, v2: "NaT" if np.isnat(fill) else int(fill.view("i8")), 'an integer or "NaT"')),
     **dict.fromkeys("TU", (_text, _item, "text that fits")),
     **dict.fromkeys(("S", "V", "bytes"), (_void, _void_json, "its bytes in base64 or as a list, or the fields of a struct")),
-    "O": (_object, _item, "any JSON"),
+    "O": (of_object, _item, "any JSON"),
 }
 """By kind of data type: JSON to fill value (which raises where it is none), fill value to JSON (of v2, or not), and the form in words."""

@@ -96,14 +96,6 @@ def dtype_from_json(value: JSON) -> NumPyDType:
     return found
 
 
-def dtype_to_json(dtype: NumPyDType) -> JSON:
-    """What `dtype_from_json` reads."""
-    if dtype.names is None:
-        return dtype.str
-    fields = {name: dtype[name] for name in dtype.names}
-    return [[name, dtype_to_json(inner.base), *([list(inner.shape)] if inner.shape else [])] for name, inner in fields.items()]
-
-
 def _id(codec: JSON, field: str) -> str:
     if not is_object(codec) or not isinstance(codec.get("id"), str):
         raise MetadataError("a codec is an object with an id", field=field, value=codec)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from azarr import dtypes, fill_values
 from azarr.dtypes import BYTES, OBJECT, STRING, DataType
 from azarr.errors import LegacyWarning, MetadataError
+from azarr.tools.creation import fill_from_value
 from drawing import examples
 
 PAIR = np.dtype([("a", "<u1"), ("b", "<f4")])
@@ -254,7 +255,7 @@ def test_the_zero_of_times_is_no_time_and_of_objects_the_number():
     ],
 )
 def test_the_strict_form_is_written(value: Any, dtype: Any, json: Any):
-    found = fill_values.to_json(fill_values.from_value(value, of(dtype)), of(dtype))
+    found = fill_values.to_json(fill_from_value(value, of(dtype)), of(dtype))
     assert found == json
     assert type(found) is type(json)
 
@@ -264,7 +265,7 @@ def test_the_strict_form_is_written(value: Any, dtype: Any, json: Any):
     [(np.uint32(0x7FA00001).view("f4"), "float32", "NaN"), ((7, 1.0), PAIR, "BwAAgD8="), (b"\1\2", "V2", "AQI=")],
 )
 def test_v2_has_no_word_for_payloads_and_base64_for_structs(value: Any, dtype: Any, json: Any):
-    assert fill_values.to_json(fill_values.from_value(value, of(dtype)), of(dtype), v2=True) == json
+    assert fill_values.to_json(fill_from_value(value, of(dtype)), of(dtype), v2=True) == json
 
 
 def test_base64_of_a_struct_in_v2_is_its_stored_bytes():
@@ -296,7 +297,7 @@ def test_every_bit_pattern_survives_json(data: st.DataObject):
 @examples(100)
 def test_text_and_bytes_survive_json(text: str, raw: bytes):
     for value, dtype in ((text, STRING), (raw, BYTES), (text.rstrip("\0"), of("U10")), (raw.rstrip(b"\0"), of("S10"))):
-        json = fill_values.to_json(fill_values.from_value(value, dtype), dtype)
+        json = fill_values.to_json(fill_from_value(value, dtype), dtype)
         assert fill_values.from_json(json, dtype)[()] == value
 
 
@@ -316,7 +317,7 @@ def test_text_and_bytes_survive_json(text: str, raw: bytes):
     ],
 )
 def test_a_value_of_python_or_numpy_becomes_one_of_the_data_type(value: Any, dtype: Any, expected: Any):
-    assert fill_values.from_value(value, of(dtype))[()] == expected
+    assert fill_from_value(value, of(dtype))[()] == expected
 
 
 @pytest.mark.parametrize(
@@ -336,4 +337,4 @@ def test_a_value_of_python_or_numpy_becomes_one_of_the_data_type(value: Any, dty
 )
 def test_a_value_that_would_change_is_refused(value: Any, dtype: Any, reason: str):
     with pytest.raises(MetadataError, match=rf"fill_value: a fill value of \w+ is needed \({reason}"):
-        fill_values.from_value(value, of(dtype))
+        fill_from_value(value, of(dtype))

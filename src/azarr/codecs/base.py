@@ -89,7 +89,7 @@ class BytesBytes(Protocol):
     def decode_many(self, memory: Bytes, starts: Sequence[int], sizes: Sequence[int], out: Bytes, scratch: Scratch) -> bool:
         """Decode what begins at `starts` in `memory` into the rows of `out`, by one call. False: decode them one by one.
 
-        What lies before the first of them may be overwritten.
+        What lies before and between them may be overwritten.
         """
         return False
 

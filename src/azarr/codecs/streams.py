@@ -4,6 +4,7 @@ Before Python 3.14 `zstd` is a backport, and wherever libblosc2 is installed, it
 """
 
 import sys
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,8 @@ NEW = sys.version_info >= (3, 14)
 ZSTD = ("compression.zstd", "zstd", "use a Python built with zstd") if NEW else ("backports.zstd", "zstd", "pip install backports.zstd")
 LEVEL, CHECKSUM = 100, 201
 """ZSTD_c_compressionLevel and ZSTD_c_checksumFlag of zstd.h."""
+FRAME, SKIPPED, LONGEST = b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18", 18
+"""What a frame of zstd begins with, and one to be skipped, before its size; bytes of the longest head of a frame (RFC 8878)."""
 PRESETS = (None, *range(10), *(level | 1 << 31 for level in range(10)))
 
 
@@ -97,6 +100,24 @@ class Zstd(Stream):
         except ChunkDecodeError:
             DEFAULT_LIMITS.check("chunk", _stated(data), "what the zstd frame states to hold")
             raise
+
+
+    def decode_many(self, memory: Bytes, starts: Sequence[int], sizes: Sequence[int], out: Bytes, scratch: Scratch) -> bool:
+        """As one row of frames, of which each states its size, with others between them that are to be skipped."""
+        begins, ends, nbytes = np.array(starts), np.array(starts) + sizes, out.shape[1]
+        gaps = np.append(begins[1:] - ends[:-1], 0)
+        if min(sizes) < LONGEST or ends.max() > memory.size or np.any((gaps < 8) & (gaps != 0)):
+            return False
+        form = int(memory[starts[0] + 4])
+        at, width = 6 - (form >> 5 & 1) + (0, 1, 2, 4)[form & 3], (form >> 5 & 1, 2, 4, 8)[form >> 6]
+        stated = (nbytes - 256 * (width == 2)) % (1 << 64)
+        heads = memory[begins[:, None] + np.arange(at + width)]
+        alike = np.all(heads[:, :5] == [*FRAME, form]) and np.all(heads[:, at:] == list(stated.to_bytes(8, "little")[:width]))
+        if not width or stated >> 8 * width or not alike or (native := decoder("zstd", scratch)) is None:
+            return False
+        for end, gap in zip(ends[gaps > 0].tolist(), gaps[gaps > 0].tolist(), strict=True):
+            memory[end : end + 8] = list(SKIPPED + (gap - 8).to_bytes(4, "little"))
+        return native(memory[starts[0] : ends[-1]], out.reshape(-1)) == out.size
 
 
 def _zstd(name: str, *arguments: Any, **options: Any) -> Any:

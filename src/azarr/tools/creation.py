@@ -13,6 +13,7 @@ from azarr._open import Codecs, Lengths
 from azarr.document import JSON, Document, is_object, named, one_of
 from azarr.dtypes import DataType, NumPyDType
 from azarr.errors import MetadataError
+from azarr.fill_values import Fill
 from azarr.grid import KeyEncoding
 from azarr.metadata import ArrayMetadata
 
@@ -36,7 +37,7 @@ def array_metadata(
     data_type, stored = _types(dtype, zarr_format)
     automatic = isinstance(chunks, str) and one_of(chunks, "chunks", "auto") == "auto"
     sizes = auto_chunks(outer or lengths, stored.itemsize) if automatic else _lengths(chunks)
-    fill = fill_values.default(data_type) if fill_value is None else fill_values.from_value(fill_value, data_type)
+    fill = fill_values.default(data_type) if fill_value is None else fill_from_value(fill_value, data_type)
     names = None if dimension_names is None else list(dimension_names)
     pressed = _listed("zstd" if compressors == "auto" else compressors)
     one_of(order, "order", "C", "F")
@@ -52,7 +53,7 @@ def array_metadata(
         if not data_type.fixed and not any(codec["id"] in v2.OBJECT_CODECS for codec in before):
             before.insert(0, {"id": SERIALIZERS[data_type.kind]})
         document: Document = {"zarr_format": 2, "shape": lengths, "chunks": sizes}
-        document |= {"dtype": v2.dtype_to_json(stored) if data_type.fixed else "|O", "filters": before or None, "order": order}
+        document |= {"dtype": v2_dtype_to_json(stored) if data_type.fixed else "|O", "filters": before or None, "order": order}
         document |= {"compressor": _v2_codec(pressed[0]) if pressed else None, "dimension_separator": encoding.separator}
         document |= {"fill_value": fill_values.to_json(fill.astype(stored, copy=False), data_type, v2=True)}
         return v2.array_from_json(document, {**(attributes or {}), **({} if names is None else {v2.DIMENSIONS: names})})
@@ -80,6 +81,31 @@ def auto_chunks(shape: Sequence[int], itemsize: int) -> list[int]:
     return sizes
 
 
+def fill_from_value(value: Any, dtype: DataType) -> Fill:
+    """The fill value that `value`, of Python or NumPy, means; NaN payloads of NumPy scalars of this data type are kept."""
+    kind = fill_values.kind_of(dtype)
+    wraps = not hasattr(value, "dtype") or value.dtype.kind in "iu"  # integers of NumPy wrap around, which is seen below
+    try:
+        if not dtype.fixed:
+            kept = str(value) if kind == "T" else fill_values.exactly(value, bytes, np.bytes_) if kind == "bytes" else value
+            return fill_values.of_object(kept, dtype.numpy)
+        found = np.array(value, dtype.numpy) if wraps else np.asarray(value).astype(dtype.numpy, casting="same_kind")
+        whole = np.asarray(value, kind) if kind in "SU" else value
+        if found.ndim or (kind in "biuSU" and found != whole):
+            raise ValueError(f"it would become {found}")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise MetadataError(f"a fill value of {dtype.name} is needed ({error})", field="fill_value", value=value) from error
+    return found
+
+
+def v2_dtype_to_json(dtype: NumPyDType) -> JSON:
+    """What `v2.dtype_from_json` reads."""
+    if dtype.names is None:
+        return dtype.str
+    fields = {name: dtype[name] for name in dtype.names}
+    return [[name, v2_dtype_to_json(inner.base), *([list(inner.shape)] if inner.shape else [])] for name, inner in fields.items()]
+
+
 def _lengths(given: Lengths) -> list[int]:
     return [operator.index(length) for length in (given if isinstance(given, Iterable) else [given])]
 
@@ -93,7 +119,7 @@ def _types(dtype: Any, zarr_format: int) -> tuple[DataType, NumPyDType]:
     stored: NumPyDType = np.dtype(cast("Any", dtype))
     if stored.names is None:
         return dtypes.from_numpy(stored), stored
-    packed = v2.dtype_from_json(v2.dtype_to_json(stored))  # a document has no words for the gaps of an aligned struct
+    packed = v2.dtype_from_json(v2_dtype_to_json(stored))  # a document has no words for the gaps of an aligned struct
     return DataType("struct", dtypes.native(packed)), packed
 
 

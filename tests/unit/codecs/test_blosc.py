@@ -391,9 +391,20 @@ def test_a_damaged_chunk_is_refused_or_decodes_as_it_does_alone(seed: int, which
         assert found == [decoded(blosc, chunk, 512, scratch) for chunk in chunks]
 
 
+def stream_longer(which: int, by: int) -> bytes:
+    """`CHUNK`, where one of the two streams of its block states more bytes."""
+    chunk, place = bytearray(CHUNK), struct.unpack_from("<I", CHUNK, 16)[0]
+    for _ in range(which):
+        place += 4 + struct.unpack_from("<I", CHUNK, place)[0]
+    struct.pack_into("<I", chunk, place, struct.unpack_from("<I", CHUNK, place)[0] + by)
+    return bytes(chunk)
+
+
 @pytest.mark.parametrize(
     ("chunks", "nbytes", "room"),
     [
+        pytest.param([CHUNK, stream_longer(1, 1)], 800, ROOM, id="a stream ends behind its chunk"),
+        pytest.param([stream_longer(0, 1000), CHUNK], 800, ROOM, id="a stream begins behind its chunk"),
         pytest.param([CHUNK, header(typesize=4)], 800, ROOM, id="others"),
         pytest.param([CHUNK, header(cbytes=5)], 800, ROOM, id="another size stated"),
         pytest.param([CHUNK, CHUNK[:15]], 800, ROOM, id="no header"),
