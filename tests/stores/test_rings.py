@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -268,6 +269,26 @@ def together(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(Blosc, "decode_many", counted)
     return counts
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "memory"])
+async def test_chunks_that_are_larger_encoded_than_decoded_do_not_disturb_the_others(tmp_path: Path, kind: str):
+    values = np.zeros((8, 40_000), "u1")
+    values[::3] = np.random.default_rng(3).integers(0, 255, (3, 40_000), "u1")  # a third larger in base64, the others far smaller
+    values[1::3] = np.arange(40_000) % 7
+    objects: dict[str, bytes] = {}
+    options: dict[str, Any] = {"filters": [{"id": "zlib", "level": 1}], "compressors": {"id": "base64"}, "zarr_format": 2}
+    array = await azarr.create_array(objects, shape=(8, 40_000), chunks=(1, 40_000), dtype="u1", fill_value=9, **options)
+    await array[...].write(values)
+    assert max(map(len, objects.values())) > 50_000
+    store: Any = objects
+    if kind == "folder":
+        place(store := tmp_path, objects)
+    elif kind == "zip":
+        with zipfile.ZipFile(store := tmp_path / "a.zip", "w") as archive:
+            for key, data in objects.items():
+                archive.writestr(key, data)
+    assert np.array_equal(await (await azarr.open_array(store))[...], values)
 
 
 BLOSC = {"name": "blosc", "configuration": {"cname": "zstd", "shuffle": "shuffle", "typesize": 4}}

@@ -150,7 +150,7 @@ def _several(reading: Reading, pieces: list[Piece], reader: Reader, scratch: Scr
     """Read by one call and decode by one call, where that can be done, and place: a few hand-overs of the GIL for all."""
     pipeline, keys = reading.pipeline(pieces[0].coords), [reading.key(coords) for piece in pieces for coords in piece.each()]
     count, nbytes = len(keys), pipeline.chunk.nbytes
-    memory = scratch.part(count * (nbytes + ROOM))
+    memory = scratch.part(count * (nbytes + ROOM))  # until all is decoded, readers get other scratch
     rows = memory.reshape(count, nbytes + ROOM)
     if (into_many := getattr(reader, "into_many", None)) is not None:
         sizes: list[int | None] = into_many(keys, rows)
@@ -163,7 +163,7 @@ def _several(reading: Reading, pieces: list[Piece], reader: Reader, scratch: Scr
                 continue
             if pipeline.raw:
                 raise reading.wrong_size(pipeline, size, keys[number])
-            if (data := rows[number, :size] if size <= rows.shape[1] else reader.whole(keys[number], scratch)) is None:
+            if (data := rows[number, :size] if size <= rows.shape[1] else reader.whole(keys[number], Scratch())) is None:
                 sizes[number] = None  # it was deleted meanwhile
             else:
                 reading.unpack(data, pipeline, decoded[number], keys[number], scratch)

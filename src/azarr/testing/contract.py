@@ -338,7 +338,10 @@ class StoreContract:
                 assert data_of(reader.part(key, (0, None), scratch)) == data
             assert {byte_range: data_of(reader.part("ten", byte_range, scratch)) for byte_range in RANGES} == RANGES
             assert (reader.into("ten", out), out.tobytes()) == (10, TEN)
-            assert (reader.into("a/b/c", out), reader.into("nine", out)) == (4, None)
+            for row in out, np.full(10, 7, np.uint8):  # whatever was there before
+                assert (reader.into("a/b/c", row), row[:4].tobytes(), reader.into("nine", row)) == (4, OBJECTS["a/b/c"], None)
+            small = np.empty(9, np.uint8)
+            assert reader.into("ten", small) > small.size
             with store.writer() as writer:
                 assert writer.put("ten", [b"1", b"", b"23"], reader.part("ten", (0, 1), scratch).version)
                 assert not writer.put("ten", b"4", None)
