@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy.typing as npt
 
 from azarr import metadata as v3
 from azarr import v2
-from azarr._engine import Target, change_document, delete_objects, fetch_documents, place_of, turn, write
+from azarr._engine import IndexCache, Target, change_document, delete_objects, fetch_documents, place_of, turn, write
 from azarr.access import Access
 from azarr.document import Document, is_object, parse
 from azarr.errors import MetadataError, ReadOnly
@@ -67,7 +66,7 @@ async def update_attributes(access: Access, path: str, metadata: Metadata, attri
     if metadata.zarr_format == 2:
         async with forgetting(access, path):
             found = await change_document(store, f"{prefix}.zattrs", lambda document: {**document, **attributes})
-        return replace(metadata, attributes=found)
+        return metadata._replace(attributes=found)
 
     def edit(document: Document) -> Document:
         held = document.get("attributes", {})
@@ -76,8 +75,8 @@ async def update_attributes(access: Access, path: str, metadata: Metadata, attri
     async with forgetting(access, path):
         document = await change_document(store, f"{prefix}zarr.json", edit)
     if isinstance(metadata, ArrayMetadata):
-        return replace(metadata, attributes=document["attributes"], document=document)
-    return replace(metadata, attributes=document["attributes"])
+        return metadata._replace(attributes=document["attributes"], document=document)
+    return metadata._replace(attributes=document["attributes"])
 
 
 async def resize(access: Access, path: str, metadata: ArrayMetadata, shape: tuple[int, ...], *, clear: bool) -> ArrayMetadata:
@@ -151,7 +150,7 @@ def _shaped(metadata: ArrayMetadata, shape: tuple[int, ...]) -> ArrayMetadata:
 
 async def _write(access: Access, path: str, metadata: ArrayMetadata, region: Region, values: npt.NDArray[Any]) -> None:
     layout = compile_layout(metadata, path, limits=access.context.limits, lenient=access.lenient)
-    target = Target(layout, access.store, f"{path}/" if path else "")
+    target = Target(layout, access.store, f"{path}/" if path else "", IndexCache())
     await write(target, region, np.broadcast_to(np.asarray(values, metadata.dtype.numpy), region.shape), access.context)
 
 

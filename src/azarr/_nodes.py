@@ -5,7 +5,6 @@ of that format. Consolidated metadata: none.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TypeAlias
 
 from azarr import metadata as v3
@@ -70,7 +69,7 @@ def member(group: GroupMetadata, path: str, prefix: str, lenient: bool) -> Found
     below = {name[len(path) + 1 :]: item for name, item in members.items() if name.startswith(f"{path}/")}
     if found is None and (not below or group.zarr_format == 3):  # v2 has groups without a document
         return None
-    return replace(found or GroupMetadata(zarr_format=2), consolidated=below)
+    return (found or GroupMetadata(zarr_format=2))._replace(consolidated=below)
 
 
 def may_be_node(path: str) -> bool:
@@ -109,7 +108,7 @@ def _described(documents: Mapping[str, JSON], prefix: str, lenient: bool) -> Fou
             members = dict(v2.consolidated_members(documents[".zmetadata"]))
             root = _described({name: value for name, value in members.pop("", {}).items() if name != ".zarray"}, prefix, lenient)
             assert not isinstance(root, ArrayMetadata)
-            found = replace(found or root or GroupMetadata(zarr_format=2), consolidated=members)
+            found = (found or root or GroupMetadata(zarr_format=2))._replace(consolidated=members)
         for path in (found.consolidated or ()) if found else ():
             if not may_be_node(path):
                 raise MetadataError("a member's path stays below its group", field="consolidated_metadata", value=path)

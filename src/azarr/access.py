@@ -1,13 +1,11 @@
 """How nodes are reached: a store, and what was said when the first of them was opened. Knows no node."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from azarr.context import Context
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """The same for a group and all below it. `consolidated` metadata: None takes what there are, True insists, False does not look."""
 
     store: Any

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from azarr import _changes, selection
-from azarr._engine import Block, Target, Tell, read, write
+from azarr._engine import Block, IndexCache, Target, Tell, read, write
 from azarr.access import Access
 from azarr.document import is_list
 from azarr.dtypes import NumPyDType
@@ -112,7 +112,7 @@ class Array(Selectable["Selection"]):
                 layout = compile_layout(self.metadata, where, limits=self.access.context.limits, lenient=self.access.lenient)
             except MetadataError as error:
                 raise error.within(self.document) from error.__cause__
-            self._target = Target(layout, self.store, self._prefix)
+            self._target = Target(layout, self.store, self._prefix, IndexCache())
         return self._target
 
     @property

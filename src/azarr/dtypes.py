@@ -4,8 +4,7 @@ Arrays are presented in the machine's own byte order; the order in which they ar
 """
 
 import re
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -24,8 +23,7 @@ UNITS = ("Y", "M", "W", "D", "h", "m", "s", "ms", "us", "μs", "ns", "ps", "fs",
 MAX_ITEMSIZE = (1 << 31) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class DataType:
+class DataType(NamedTuple):
     """A Zarr data type: how the document spells it, and what NumPy makes of it."""
 
     spec: JSON

@@ -5,7 +5,7 @@ import math
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Self, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 from azarr.document import JSON, MAX_INTEGER, integers, is_list, named, one_of
 from azarr.errors import InvalidKey, LimitExceeded, MetadataError
@@ -64,8 +64,7 @@ class RectilinearAxis:
 Axis: TypeAlias = RegularAxis | RectilinearAxis
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(NamedTuple):
     """A chunk grid over an array: one axis per dimension."""
 
     axes: tuple[Axis, ...]
@@ -91,8 +90,7 @@ class Grid:
         return tuple(axis.span(index)[1] for axis, index in zip(self.axes, coords, strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class KeyEncoding:
+class KeyEncoding(NamedTuple):
     """How chunk coordinates become keys. The spec: `default` begins with "c", `v2` does not, and a scalar is "c" or "0"."""
 
     name: str = "default"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -21,8 +20,8 @@ class Group:
     """A group in a store. `group["a/b"]` and `group.a` are references, to be awaited; `await group.members()` asks the store."""
 
     def __init__(self, metadata: GroupMetadata, access: Access, path: str) -> None:
-        self.metadata = metadata if access.consolidated is not False else replace(metadata, consolidated=None)
-        self.access, self.store, self.path = replace(access, zarr_format=metadata.zarr_format), access.store, path
+        self.metadata = metadata if access.consolidated is not False else metadata._replace(consolidated=None)
+        self.access, self.store, self.path = access._replace(zarr_format=metadata.zarr_format), access.store, path
         self._prefix = f"{path}/" if path else ""
 
     @property

@@ -4,8 +4,7 @@ Where the serializer is `sharding_indexed`, and nothing but transposes stands ar
 """
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,8 +17,7 @@ from azarr.limits import DEFAULT_LIMITS, Limits
 from azarr.metadata import ArrayMetadata, without_unknown
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Layout:
+class Layout(NamedTuple):
     """The chunks of one array. `inner` is the grid of inner chunks, None where there are no shards to look into.
 
     `permutation` says which axis of the array each axis inside a shard is; transposes stand before the sharding codec if `plain` is false.
@@ -31,7 +29,7 @@ class Layout:
     lenient: bool
     inner: Grid | None
     permutation: tuple[int, ...]
-    pipelines: dict[tuple[int, ...], Pipeline] = field(repr=False)
+    pipelines: dict[tuple[int, ...], Pipeline]
     key_format: str
     """The key of a chunk is `key_format % coords`."""
     only: Pipeline | None
@@ -90,7 +88,7 @@ def compile_layout(metadata: ArrayMetadata, where: str, *, limits: Limits = DEFA
     readable = without_unknown(metadata, KNOWN, where)
     alike = (id(readable.grid), id(readable.codecs), id(readable.dtype), id(readable.key_encoding), id(readable.fill), limits, lenient)
     if (known := _known.get(alike)) is None:
-        known = _compiled(replace(readable, document={}, attributes={}, dimension_names=None), limits, lenient)
+        known = _compiled(readable._replace(document={}, attributes={}, dimension_names=None), limits, lenient)
         if readable.grid.chunks is None:  # it may be large
             return known
         if len(_known) >= MOST_KNOWN:
@@ -104,15 +102,15 @@ def _compiled(metadata: ArrayMetadata, limits: Limits, lenient: bool) -> Layout:
     key_format = metadata.key_encoding.key(("%d",) * metadata.ndim)  # pyright: ignore[reportArgumentType]  # places for coordinates
     layout = Layout(metadata, limits, lenient, None, permutation, {}, key_format, None, True)
     pipeline = layout.pipeline_of(metadata.grid.chunk_shape((0,) * metadata.ndim))
-    layout = replace(layout, only=None if metadata.grid.chunks is None else pipeline, read_nbytes=layout.chunk_nbytes(metadata.grid))
+    layout = layout._replace(only=None if metadata.grid.chunks is None else pipeline, read_nbytes=layout.chunk_nbytes(metadata.grid))
     transposes = [codec for codec in pipeline.filters if isinstance(codec, Transpose)]
     if not isinstance(pipeline.serializer, Sharding) or pipeline.wrappers or len(transposes) < len(pipeline.filters):
         several = math.prod(pipeline.chunk.shape[:-1]) > 1 and pipeline.chunk.nbytes > 0
-        return replace(layout, even=several and layout.only is not None and metadata.dtype.fixed)
+        return layout._replace(even=several and layout.only is not None and metadata.dtype.fixed)
     for codec in transposes:
         permutation = tuple(permutation[axis] for axis in codec.permutation(metadata.ndim))
     sizes = pipeline.serializer.chunk_shape
     inner = Grid.regular(metadata.shape, tuple(sizes[permutation.index(axis)] for axis in range(metadata.ndim)))
     plain, nbytes = permutation == layout.permutation, layout.chunk_nbytes(inner)
     even = plain and layout.only is not None and math.prod(sizes[:-1]) > 1 and metadata.dtype.fixed
-    return replace(layout, inner=inner, permutation=permutation, plain=plain, read_nbytes=nbytes, even=even)
+    return layout._replace(inner=inner, permutation=permutation, plain=plain, read_nbytes=nbytes, even=even)

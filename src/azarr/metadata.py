@@ -7,8 +7,7 @@ import marshal
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from azarr import dtypes, fill_values
 from azarr.document import JSON, Document, integers, is_list, is_object, named, one_of
@@ -25,12 +24,11 @@ MOST_KNOWN, LONGEST_KNOWN = 256, 4096  # documents, and bytes of one
 Names: TypeAlias = tuple[str | None, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class CodecSpec:
+class CodecSpec(NamedTuple):
     """One codec as the document names it. Not `required`: "must_understand" is false, so a reader may skip it."""
 
     name: str
-    configuration: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    configuration: Mapping[str, Any] = {}
     required: bool = True
 
     def to_json(self) -> Document:
@@ -39,25 +37,20 @@ class CodecSpec:
         return document if self.required else {**document, "must_understand": False}
 
 
-@dataclass(frozen=True, slots=True)
-class ArrayMetadata:
+class ArrayMetadata(NamedTuple):
     """What an array is. `codecs` run in this order to encode; `document` is what all this was read from."""
 
-    document: Document = field(repr=False, compare=False)
+    document: Document
     shape: tuple[int, ...]
     dtype: DataType
     grid: Grid
     key_encoding: KeyEncoding
-    fill: Fill = field(compare=False)
+    fill: Fill
     codecs: tuple[CodecSpec, ...]
     attributes: Mapping[str, Any]
     dimension_names: Names
     zarr_format: int = 3
     order: str = "C"
-
-    def __post_init__(self) -> None:
-        if len(self.shape) > MAX_NDIM:
-            raise MetadataError(f"at most {MAX_NDIM} dimensions are needed", field="shape", value=self.shape)
 
     @property
     def ndim(self) -> int:
@@ -65,14 +58,13 @@ class ArrayMetadata:
         return len(self.shape)
 
 
-@dataclass(frozen=True, slots=True)
-class GroupMetadata:
+class GroupMetadata(NamedTuple):
     """What a group is. `consolidated` has the documents of its members by path, unparsed, or is None."""
 
-    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    attributes: Mapping[str, Any] = {}
     zarr_format: int = 3
-    consolidated: Mapping[str, JSON] | None = field(default=None, compare=False)
-    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    consolidated: Mapping[str, JSON] | None = None
+    extra: Mapping[str, Any] = {}
 
 
 _known: dict[bytes, tuple[tuple[int, ...], DataType, Grid, KeyEncoding, Fill, tuple[CodecSpec, ...], Names]] = {}
@@ -89,7 +81,7 @@ def array_from_json(document: Document, *, lenient: bool = False) -> ArrayMetada
             raise MetadataError("the field is mandatory", field=absent[0], value="absent")
         if transformers := document.get("storage_transformers"):
             raise MetadataError("azarr knows no storage transformer", field="storage_transformers", value=transformers)
-        shape, dtype = integers(document["shape"], "shape", least=0), dtypes.from_json(document["data_type"])
+        shape, dtype = shape_from_json(document["shape"]), dtypes.from_json(document["data_type"])
         encoding, codecs = KeyEncoding.from_json(document["chunk_key_encoding"]), codecs_from_json(document["codecs"], "codecs")
         grid, fill = grid_from_json(document["chunk_grid"], shape), fill_values.from_json(document["fill_value"], dtype, lenient=lenient)
         known = shape, dtype, grid, encoding, fill, codecs, _names(document.get("dimension_names"), len(shape))
@@ -99,6 +91,13 @@ def array_from_json(document: Document, *, lenient: bool = False) -> ArrayMetada
             _known[spelled] = known
     shape, dtype, grid, encoding, fill, codecs, names = known
     return ArrayMetadata(document, shape, dtype, grid, encoding, fill, codecs, attributes, names)
+
+
+def shape_from_json(value: JSON) -> tuple[int, ...]:
+    """The shape of an array."""
+    if len(shape := integers(value, "shape", least=0)) > MAX_NDIM:
+        raise MetadataError(f"at most {MAX_NDIM} dimensions are needed", field="shape", value=shape)
+    return shape
 
 
 def array_to_json(metadata: ArrayMetadata) -> Document:
@@ -169,4 +168,4 @@ def without_unknown(metadata: ArrayMetadata, known: frozenset[str], where: str) 
     for codec in metadata.codecs:
         if codec not in kept:
             warnings.warn(f"{where}: the unknown codec {codec.name!r} is skipped, as must_understand is false", LegacyWarning, stacklevel=2)
-    return metadata if len(kept) == len(metadata.codecs) else replace(metadata, codecs=kept)
+    return metadata if len(kept) == len(metadata.codecs) else metadata._replace(codecs=kept)

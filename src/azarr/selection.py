@@ -7,10 +7,9 @@ A `Region` says which elements of an array are meant. Each axis of the array has
 import math
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import EllipsisType
-from typing import Any, Self, TypeAlias, TypeGuard, cast
+from typing import Any, NamedTuple, Self, TypeAlias, TypeGuard, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +22,7 @@ PLAIN = {int, slice}
 """Types of items that most keys have, and that mean one thing: most keys are plain, so they are looked at first."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Region:
+class Region(NamedTuple):
     """Elements of an array, coming out in `shape`. An axis that `None` made is in `layout` as a range of its own, of length 1 or 0.
 
     With `points`, the axes in it hold index arrays of the shape `points_shape`, flattened, which are taken together
@@ -57,7 +55,7 @@ class Region:
         """The same elements with every range running forward."""
         if not any(map(backward, self.axes)):
             return self
-        return replace(self, axes=tuple([axis[::-1] if backward(axis) else axis for axis in self.axes]))
+        return self._replace(axes=tuple([axis[::-1] if backward(axis) else axis for axis in self.axes]))
 
     def target(self, out: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """A view of `out`, which has this region's shape, with one axis per axis that is not an int, to be filled in `forward` order.
@@ -75,7 +73,7 @@ class Region:
         for entry, taken in zip(self.layout, block[len(self.points_shape) :], strict=True):
             if isinstance(entry, int):
                 axes[entry] = self.along(entry)[taken]
-        return replace(self, axes=tuple(axes))
+        return self._replace(axes=tuple(axes))
 
 
 def backward(selected: Selected) -> TypeGuard[range]:

@@ -15,7 +15,7 @@ from azarr.document import JSON, Document, integers, is_list, is_object, one_of
 from azarr.dtypes import BYTES, OBJECT, STRING, DataType, NumPyDType
 from azarr.errors import MetadataError, UnknownCodec, UnknownDataType
 from azarr.grid import Grid, KeyEncoding
-from azarr.metadata import ArrayMetadata, CodecSpec, GroupMetadata
+from azarr.metadata import ArrayMetadata, CodecSpec, GroupMetadata, shape_from_json
 
 MANDATORY = ("zarr_format", "shape", "chunks", "dtype", "compressor", "fill_value", "order", "filters")
 OBJECT_CODECS = {"vlen-utf8": STRING, "vlen-bytes": BYTES, "vlen-array": OBJECT, "json2": OBJECT, "msgpack2": OBJECT, "categorize": OBJECT}
@@ -30,7 +30,7 @@ def array_from_json(document: Document, attributes: Mapping[str, Any], *, lenien
     one_of(document.get("zarr_format"), "zarr_format", 2)
     if absent := [name for name in MANDATORY if name not in document]:
         raise MetadataError("the field is mandatory", field=absent[0], value="absent")
-    shape = integers(document["shape"], "shape", least=0)
+    shape = shape_from_json(document["shape"])
     chunks = integers(document["chunks"], "chunks", least=1, length=len(shape))
     order = one_of(document["order"], "order", "C", "F")
     separator = one_of(document.get("dimension_separator", "."), "dimension_separator", ".", "/")

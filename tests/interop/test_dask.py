@@ -9,7 +9,6 @@ import pickle
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +136,7 @@ def test_a_handle_is_pickled_small_and_handles_of_one_store_share_it(tmp_path: P
 def test_no_two_tasks_store_into_one_object(options: dict[str, Any] | None):
     array = irregular() if options is None else sync.run(azarr.create_array({}, shape=(60, 50), dtype="i4", **options))
     noting = Noting()
-    target = azarr.Array(array.metadata, replace(array.access, store=noting), "")
+    target = azarr.Array(array.metadata, array.access._replace(store=noting), "")
     scaling.store(da.from_array(VALUES + 1, chunks=(11, 13)), target)
     assert (sync.run(target[...]) == VALUES + 1).all()
     assert sorted(noting.written) == sorted(set(noting.written))

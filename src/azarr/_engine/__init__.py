@@ -7,7 +7,7 @@ is a generator of steps, which `objects` makes.
 
 from __future__ import annotations
 
-from azarr._engine.decoding import Target
+from azarr._engine.decoding import IndexCache, Target
 from azarr._engine.documents import change_document, fetch_documents
 from azarr._engine.objects import Get, Put, Steps, Work, perform
 from azarr._engine.progress import Progress, Tell
@@ -17,6 +17,6 @@ from azarr._engine.writing import delete_objects, write
 
 # fmt: off
 __all__ = [
-    "Block", "Get", "Progress", "Put", "Steps", "Target", "Tell", "Work", "all_of", "change_document", "delete_objects",
+    "Block", "Get", "IndexCache", "Progress", "Put", "Steps", "Target", "Tell", "Work", "all_of", "change_document", "delete_objects",
     "fetch_documents", "perform", "place_of", "read", "turn", "write",
 ]

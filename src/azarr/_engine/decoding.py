@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import threading
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -91,14 +90,13 @@ class IndexCache:
             self.nbytes -= held.entries.nbytes
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Target:
+class Target(NamedTuple):
     """Where chunks come from: an array's layout, the store it is in, and the prefix of its keys."""
 
     layout: Layout
     store: Any
     prefix: str
-    indexes: IndexCache = field(default_factory=IndexCache)
+    indexes: IndexCache
 
     def key(self, coords: tuple[int, ...]) -> str:
         return self.prefix + self.layout.key_format % coords

@@ -6,8 +6,7 @@ A codec is made of its name and its configuration; `MetadataError` is raised for
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 import numpy.typing as npt
 
@@ -22,8 +21,7 @@ Array: TypeAlias = npt.NDArray[Any]
 Configuration: TypeAlias = Mapping[str, JSON]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ChunkSpec:
+class ChunkSpec(NamedTuple):
     """A chunk as one codec sees it. `depth`: how many shards it lies in; each depth has scratch of its own."""
 
     shape: tuple[int, ...]

@@ -6,7 +6,7 @@ bytes it has, as two little-endian u64. Both 2**64 - 1: the inner chunk is absen
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,14 +26,13 @@ U64 = np.dtype("<u8")
 NOTHING = np.empty(0, np.uint8)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ShardLayout:
+class ShardLayout(NamedTuple):
     """A shard of one shape: how many inner chunks it has along each axis, and how to read them and their index."""
 
     counts: tuple[int, ...]
     strides: tuple[int, ...]
     inner: Pipeline
-    index: Pipeline
+    index_pipeline: Pipeline
     index_size: int
     at_start: bool
 
@@ -45,7 +44,7 @@ class ShardLayout:
     def read_index(self, data: Buffer, scratch: Scratch) -> Index:
         """The index in `data`, which has exactly its bytes."""
         try:
-            return self.index.decode(data, scratch).astype(np.uint64).reshape(-1, 2)
+            return self.index_pipeline.decode(data, scratch).astype(np.uint64).reshape(-1, 2)
         except ChunkDecodeError as error:
             raise ShardIndexError(f"the index does not decode: {error.reason}") from error
 
@@ -104,7 +103,7 @@ class ShardLayout:
         found = [part for part in (*found, shard[slice(*run)]) if len(part)]
         if not empty and all(row[0] == ABSENT for row in rows):
             return []
-        index = self.index.encode(np.array(rows, U64).reshape(*self.counts, 2))
+        index = self.index_pipeline.encode(np.array(rows, U64).reshape(*self.counts, 2))
         return [index, *found] if self.at_start else [*found, index]
 
 
@@ -130,7 +129,7 @@ class Sharding(ArrayBytes):
         counts = tuple(length // size for length, size in zip(chunk.shape, sizes, strict=True))
         strides = tuple(math.prod(counts[axis + 1 :]) for axis in range(len(counts)))
         chunk.limits.check("index", 16 * math.prod(counts), "a shard index")
-        inner_chunk = replace(chunk, shape=sizes, depth=chunk.depth + 1)
+        inner_chunk = chunk._replace(shape=sizes, depth=chunk.depth + 1)
         chunk.limits.check("chunk", inner_chunk.nbytes, "an inner chunk")
         rows = ChunkSpec((*counts, 2), U64, "fixed", np.array(ABSENT, U64), chunk.limits, depth=inner_chunk.depth)
         inner, index = Pipeline(self.codecs, inner_chunk), Pipeline(self.index_codecs, rows)

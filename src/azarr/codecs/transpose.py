@@ -1,7 +1,5 @@
 """`transpose`: the axes of a chunk in another order. Decoding is a view, never a copy."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from azarr.codecs.base import Array, ArrayArray, ChunkSpec, Configuration, settings
@@ -27,7 +25,7 @@ class Transpose(ArrayArray):
         return self.order
 
     def resolve(self, chunk: ChunkSpec) -> ChunkSpec:
-        return replace(chunk, shape=tuple(chunk.shape[axis] for axis in self.permutation(len(chunk.shape))))
+        return chunk._replace(shape=tuple(chunk.shape[axis] for axis in self.permutation(len(chunk.shape))))
 
     def decode(self, array: Array, chunk: ChunkSpec) -> Array:
         return array.transpose(np.argsort(self.permutation(array.ndim)))

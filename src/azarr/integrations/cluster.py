@@ -135,7 +135,7 @@ class _Copying(Copying):
 def _one_thread(array: Array) -> Array:
     """The same for a task, which has one of its worker's threads."""
     context = array.access.context
-    return Array(array.metadata, replace(array.access, context=replace(context, workers=context.workers or 1)), array.path)
+    return Array(array.metadata, array.access._replace(context=replace(context, workers=context.workers or 1)), array.path)
 
 
 def _batches(array: Array, chunks: Iterable[Coords]) -> Iterator[list[Coords]]:

@@ -4,7 +4,6 @@ v2 filters work on bytes (`ForeignBytes`), the v3 codecs of the same names on ar
 """
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -90,8 +89,8 @@ class ForeignFilter(Foreign, ArrayArray):
 
     def resolve(self, chunk: ChunkSpec) -> ChunkSpec:
         if self.id == "packbits":
-            return replace(chunk, shape=(1 + -(-chunk.size // 8),), dtype=np.dtype("u1"))
-        return replace(chunk, dtype=np.dtype(self.configuration.get(ENCODED.get(self.id, ""), chunk.dtype)))
+            return chunk._replace(shape=(1 + -(-chunk.size // 8),), dtype=np.dtype("u1"))
+        return chunk._replace(dtype=np.dtype(self.configuration.get(ENCODED.get(self.id, ""), chunk.dtype)))
 
     def decode(self, array: Array, chunk: ChunkSpec) -> Array:
         found = self.run(np.ascontiguousarray(array, self.resolve(chunk).dtype), chunk.dtype)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import azarr
@@ -177,7 +177,7 @@ async def write(
     path = (group or "").strip("/")
     node = None if mode in ("w", "w-") else await _there(access, path, needed=mode == "r+")
     found = node.metadata if node else GroupMetadata(zarr_format=zarr_format or 3)
-    access = replace(access, zarr_format=found.zarr_format)
+    access = access._replace(zarr_format=found.zarr_format)
     existing = {name: each for name, each in (await node.members() if node else {}).items() if isinstance(each, azarr.Array)}
 
     def drafted() -> tuple[Draft, Any]:

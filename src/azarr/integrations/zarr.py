@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from azarr import document, metadata, v2
-from azarr._engine import Target, read, write
+from azarr._engine import IndexCache, Target, read, write
 from azarr.context import DEFAULT_CONTEXT, Context
 from azarr.errors import AzarrError, MissingPackage
 from azarr.grid import Grid, KeyEncoding
@@ -167,10 +167,10 @@ class _Engine:
         if region is None:
             return None
         if prefix not in self.targets:
-            self.targets[prefix] = Target(self.layout, self.store, prefix)
+            self.targets[prefix] = Target(self.layout, self.store, prefix, IndexCache())
         target = self.targets[prefix]
         if writing and self.layout.inner is None and all(item[4] for item in batch):  # of shards, what lies beyond the array is kept
-            target = replace(target, layout=_ending(self.layout, region))
+            target = target._replace(layout=_ending(self.layout, region))
         return _Part(target, region, self.context)
 
 
@@ -202,9 +202,9 @@ def _layout(array_metadata: Any, where: str, context: Context) -> Layout:
         known = v2.array_from_json(documents[".zarray"], documents.get(".zattrs", {}), lenient=True)
     if known.grid.chunks is not None:
         shape = tuple([UNBOUNDED * size for size in known.grid.chunks])
-        known = replace(known, shape=shape, grid=Grid.regular(shape, known.grid.chunks))
+        known = known._replace(shape=shape, grid=Grid.regular(shape, known.grid.chunks))
     if array_metadata.fill_value is None:  # v2 only
-        known = replace(known, fill=np.asarray(array_metadata.dtype.default_scalar(), known.dtype.numpy))
+        known = known._replace(fill=np.asarray(array_metadata.dtype.default_scalar(), known.dtype.numpy))
     return compile_layout(known, where, limits=context.limits, lenient=True)
 
 
@@ -212,7 +212,7 @@ def _ending(layout: Layout, region: Region) -> Layout:
     """The layout of an array that ends where `region` ends, so that this covers the chunks at the edge."""
     ends = [selected + 1 if isinstance(selected, int) else int(selected[-1]) + 1 for selected in region.axes]
     grid = Grid(tuple([replace(axis, length=end) for axis, end in zip(layout.metadata.grid.axes, ends, strict=True)]))
-    return replace(layout, metadata=replace(layout.metadata, shape=tuple(ends), grid=grid))
+    return layout._replace(metadata=layout.metadata._replace(shape=tuple(ends), grid=grid))
 
 
 Item: TypeAlias = tuple[str, Any, Any]

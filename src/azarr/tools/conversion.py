@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import EllipsisType
 from typing import Any, TypeAlias
 
@@ -32,7 +31,7 @@ def converted(
 
     Errors: `MetadataError` and those below it.
     """
-    source, kept = replace(metadata, codecs=layout.metadata.codecs), chunks is ... and shards is ...
+    source, kept = metadata._replace(codecs=layout.metadata.codecs), chunks is ... and shards is ...
     whole = zarr_format or source.zarr_format
     if kept and whole == source.zarr_format and all(each is ... for each in (filters, serializer, compressors, chunk_key_encoding)):
         return source

@@ -82,7 +82,7 @@ async def copy_by(
     made = {place: _made(each, options) for place, each in [(path, node), *below]}
     arrays = [(place, each) for place, each in [(path, node), *below] if isinstance(each, Array)]
     total = bytes_of(access.context.memory if memory is None else memory)
-    copying = way(replace(access, context=replace(access.context, memory=total)), path, made, total)
+    copying = way(access._replace(context=replace(access.context, memory=total)), path, made, total)
     await copying.begin(f"{node.path or '/'} of {node.store!r}", overwrite)
     copying.told = Progress(progress, sum(each.nbytes for _, each in arrays))
     for several, count in ((True, MANY), (False, 1)):
@@ -96,7 +96,7 @@ async def copy_by(
         await consolidate(access.store, path, context=access.context)
     if not copying.commits:
         await access.store.delete(_join(path, NOTE))
-    return make_node(made[path], replace(access, zarr_format=None), path)
+    return make_node(made[path], access._replace(zarr_format=None), path)
 
 
 class Copying:
@@ -308,7 +308,7 @@ def _cuts(axis: Axis, size: int) -> list[slice]:
 def _made(node: Array | Group, options: dict[str, Any]) -> ArrayMetadata | GroupMetadata:
     """The metadata of the copy of one node."""
     if isinstance(node, Group):
-        return replace(node.metadata, zarr_format=options["zarr_format"] or node.zarr_format, consolidated=None)
+        return node.metadata._replace(zarr_format=options["zarr_format"] or node.zarr_format, consolidated=None)
     try:
         made = converted(node.metadata, node.layout, **options)
         compile_layout(made, node.document, limits=node.access.context.limits)
