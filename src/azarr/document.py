@@ -25,7 +25,9 @@ REASONS: dict[type, str] = {RecursionError: TOO_DEEP, UnicodeEncodeError: "a str
 OPAQUE = ("attributes", "metadata")  # they have a depth of their own: what users put there, and the members of consolidated metadata
 MAX_INTEGER = (1 << 63) - 1
 PARSED = 2000  # levels that the parser can follow everywhere: Pyodide does not survive the end of its stack
-_STRING, _NO_MARK = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL), bytes(set(range(256)) - set(b'[]{}"'))
+_STRING, _NO_MARK = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL), bytes(set(range(256)) - set(b'[]{}":'))
+_STEPS = np.zeros(128, np.int8)  # what a mark does to the depth
+_STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
 _NESTS: tuple[type, ...] = (dict, list)
 
 
@@ -45,15 +47,16 @@ def parse(data: bytes | bytearray | memoryview, key: str, *, lenient: bool = Fal
     `lenient` accepts the bare tokens `NaN`, `Infinity` and `-Infinity`, which some releases of zarr-python wrote.
     """
     limits.check("metadata", len(data), f"the document {key!r}")
-    bare: list[JSON] = []
+    bare, counts = list[JSON](), list[int]()
     try:
-        text = str(data, "utf-8")
-        _check_brackets(text)
-        value = json.loads(text, parse_constant=float if lenient else partial(_keep, bare))
-        strings, escapes = _strings(value), "\\" in text
-        if escapes or 2 * strings != text.count('"'):  # of a key that stood twice, one is left in `value`
+        text = (raw := bytes(data)).decode()
+        keys, depth = _survey(raw)
+        if depth > PARSED:
+            raise RecursionError
+        value = json.loads(text, object_hook=partial(_count, counts), parse_constant=float if lenient else partial(_keep, bare))
+        if keys != sum(counts):  # of a key that stood twice, one is left
             json.loads(text, object_pairs_hook=_unique)
-        if escapes:
+        if "\\" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except MetadataError as error:
         raise error.within(key) from None
@@ -61,7 +64,7 @@ def parse(data: bytes | bytearray | memoryview, key: str, *, lenient: bool = Fal
         raise MetadataError(REASONS.get(type(error), f"not valid JSON ({error})"), document=key) from error
     if not is_object(value):
         raise MetadataError("the document must be a JSON object", document=key, field="document", value=type(value).__name__)
-    if strings < 0:
+    if depth > MAX_DEPTH:
         _check_depth(value, key)
     if bare:
         reason = "the bare token is not JSON; lenient=True accepts it in Zarr v2"
@@ -108,43 +111,17 @@ def one_of(value: JSON, field: str, *allowed: JSON) -> Any:
     return value
 
 
-def _check_brackets(text: str) -> None:
-    """Raise what the parser would, if `text` is nested deeper than `PARSED`."""
-    if text.count("[") + text.count("{") <= PARSED:
-        return
-    steps = (_brackets(text.encode()) & 2) - 1  # that bit is set in those that open
-    if steps.size and np.cumsum(steps, dtype=np.int32).max() > PARSED:
-        raise RecursionError
-
-
-def _brackets(raw: bytes) -> "np.ndarray[Any, np.dtype[np.int8]]":
-    """The brackets in `raw` that are outside of strings."""
+def _survey(raw: bytes) -> tuple[int, int]:
+    """How many keys the JSON text in `raw` has, and how deep it is nested (at most), by the marks outside of its strings."""
     if b"\\" in raw:
         raw = _STRING.sub(b"", raw)
     marks = np.frombuffer(raw.translate(None, _NO_MARK), np.int8)
     quoted = marks == ord('"')
     quoted |= np.bitwise_xor.accumulate(quoted)
-    return marks[~quoted]
-
-
-def _strings(value: JSON) -> int:
-    """How many strings, keys among them, `value` holds, if it is not nested above `MAX_DEPTH`; else -1."""
-    count = 0
-    level: list[Document | list[Any]] = [[value]]
-    for _ in range(MAX_DEPTH):
-        children: list[Any] = []
-        for node in level:
-            if isinstance(node, dict):
-                count += len(node)
-                children.extend(node.values())
-            else:
-                children.extend(node)
-        kinds = list(map(type, children))
-        count += kinds.count(str)
-        level = [child for child, kind in zip(children, kinds, strict=True) if kind in _NESTS]
-        if not level:
-            return count
-    return -1
+    outside = marks[~quoted].tobytes()
+    if (depth := outside.count(b"[") + outside.count(b"{")) > MAX_DEPTH:  # so many in all: perhaps not in one another
+        depth = int(_STEPS[np.frombuffer(outside, np.int8)].cumsum(dtype=np.int32).max())
+    return outside.count(b":"), depth
 
 
 def _check_depth(document: Document, key: str) -> None:
@@ -168,6 +145,11 @@ def _unique(pairs: list[tuple[str, JSON]]) -> Document:
     if len(found) != len(pairs):
         repeated, times = Counter(name for name, _ in pairs).most_common(1)[0]
         raise MetadataError("each key may stand once in an object", field=repeated, value=f"{times} times")
+    return found
+
+
+def _count(counts: list[int], found: Document) -> Document:
+    counts.append(len(found))
     return found
 
 
