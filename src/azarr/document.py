@@ -49,10 +49,10 @@ def parse(data: bytes | bytearray | memoryview, key: str, *, lenient: bool = Fal
     limits.check("metadata", len(data), f"the document {key!r}")
     bare, counts = list[JSON](), list[int]()
     try:
-        text = (raw := bytes(data)).decode()
-        keys, depth = _survey(raw)
+        keys, depth = _survey(raw := bytes(data))
         if depth > PARSED:
             raise RecursionError
+        text = raw.decode()
         value = json.loads(text, object_hook=partial(_count, counts), parse_constant=float if lenient else partial(_keep, bare))
         if keys != sum(counts):  # of a key that stood twice, one is left
             json.loads(text, object_pairs_hook=_unique)
@@ -119,6 +119,7 @@ def _survey(raw: bytes) -> tuple[int, int]:
     quoted = marks == ord('"')
     quoted |= np.bitwise_xor.accumulate(quoted)
     outside = marks[~quoted].tobytes()
+    del marks, quoted  # documents that are all brackets may be large
     if (depth := outside.count(b"[") + outside.count(b"{")) > MAX_DEPTH:  # so many in all: perhaps not in one another
         depth = int(_STEPS[np.frombuffer(outside, np.int8)].cumsum(dtype=np.int32).max())
     return outside.count(b":"), depth
