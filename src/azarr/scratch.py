@@ -5,6 +5,7 @@ It stays in the processor's cache, and nothing is allocated per chunk.
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,6 +15,8 @@ Bytes: TypeAlias = npt.NDArray[np.uint8]
 Buffer: TypeAlias = bytes | bytearray | memoryview | Bytes
 Buffers: TypeAlias = list[Buffer]
 """Bytes in several places, which are meant one after the other."""
+Parts: TypeAlias = Iterator[Buffer | range]
+"""The same as it comes, some of it by its place in the object that is replaced."""
 
 
 KEPT = 16 << 20

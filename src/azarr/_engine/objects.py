@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from azarr._engine.chunk_cache import forget
 from azarr._engine.documents import translated
@@ -18,7 +18,7 @@ from azarr._engine.requests import Requests
 from azarr._platform import cores, offload, offload_steps, together
 from azarr.context import Context
 from azarr.errors import StoreError
-from azarr.scratch import Buffer, Buffers, Scratch, joined, keep_scratch, spare_scratch
+from azarr.scratch import Buffer, Buffers, Parts, Scratch, joined, keep_scratch, spare_scratch
 from azarr.stores.base import ANY, BlockingWritable, ByteRange, ConditionalStore, Store, Value, is_blocking
 
 Job = TypeVar("Job")
@@ -36,11 +36,11 @@ class Get:
 
 
 class Put:
-    """Replace the object, if it is of `version`; None deletes it. Answered with whether it was done."""
+    """Replace the object, if it is of `version`; None deletes it. Answered with whether it was done. See `Writer` for parts of it."""
 
     __slots__ = ("data", "key", "version")
 
-    def __init__(self, key: str, data: Buffer | Buffers | None, version: str | None = ANY) -> None:
+    def __init__(self, key: str, data: Buffer | Buffers | Parts | None, version: str | None = ANY) -> None:
         self.key, self.data, self.version = key, data, version
 
 
@@ -165,7 +165,7 @@ def _next(steps: Steps, answer: Any, error: StoreError | None) -> Get | Put | No
 def _next_whole(steps: Steps, answer: Any, error: StoreError | None) -> Get | Put | None:
     """The same, with the data in one place, as stores that wait need them."""
     step = _next(steps, answer, error)
-    return Put(step.key, joined(step.data), step.version) if isinstance(step, Put) and step.data is not None else step
+    return Put(step.key, joined(step.data), step.version) if isinstance(step, Put) and isinstance(step.data, list) else step
 
 
 async def _get(step: Get, source: Requests) -> Value | None:
@@ -174,7 +174,7 @@ async def _get(step: Get, source: Requests) -> Value | None:
 
 
 async def _put(step: Put, into: Requests) -> bool:
-    store, key, data = into.store, step.key, None if step.data is None else joined(step.data)
+    store, key, data = into.store, step.key, cast("Buffer | None", step.data)
     try:
         if step.version != ANY and isinstance(store, ConditionalStore):  # never sent twice: the second would find what the first had put
             return await translated(store.replace(key, data, step.version), store, key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import Any
 
@@ -18,17 +18,17 @@ import numpy.typing as npt
 from azarr._engine.chunk_cache import forget
 from azarr._engine.decoding import Target
 from azarr._engine.documents import ATTEMPTS, conflict, translated
-from azarr._engine.objects import Get, Put, Steps, Work, perform, version_of
+from azarr._engine.objects import WHOLE, Get, Put, Steps, Work, perform, version_of
 from azarr._engine.progress import Progress, Tell
 from azarr._engine.turns import Box, place_of, turn
 from azarr._platform import offload, together
 from azarr.codecs import Pipeline
-from azarr.codecs.sharding import NOTHING, ShardLayout, same_bits
+from azarr.codecs.sharding import NOTHING, ShardLayout, filled, same_bits
 from azarr.context import Context
 from azarr.errors import PartialWrite, StoreError
 from azarr.grid import Grid
 from azarr.plan import Job, Piece, covers, give, jobs
-from azarr.scratch import Buffer, Buffers, Scratch, keep_scratch, spare_scratch, view
+from azarr.scratch import Buffer, Scratch, keep_scratch, spare_scratch, view
 from azarr.selection import Region
 from azarr.stores.base import ANY, BlockingWritable, Value, WritableStore
 
@@ -110,6 +110,7 @@ class Writing(Work[Job]):
         self.target, self.source, self.points, self.fields, self.empty = target, region.target(values), region.points, fields, empty
         # Without index arrays and fields, what replaces a whole chunk is one slice of the values.
         self._simple = fields is None and region.sliced and layout.metadata.dtype.fixed
+        self._apart: bool = getattr(target.store, "copies_ranges", False)
         self.states: dict[str, str] = {}
         self.progress = Progress.of_chunks(progress, region, target, inner=False)
         self._shared: _Early | None = None
@@ -166,14 +167,16 @@ class Writing(Work[Job]):
             self._shared = early
             self._told.set()
         covered = self._covered(job) if job.shard is None else job.complete and self._covered(job)
+        stored = self.target.layout.shard(job.shard).index_range if self._apart and job.shard is not None else WHOLE
         for _ in range(ATTEMPTS):
-            old: Value | None = None if covered else (yield Get(key))
+            old: Value | None = None if covered else (yield Get(key, stored))
             keep = old is not None and not getattr(store, "deletes_versions", True)  # then one of nothing is put in its place
             try:
-                made = self._chunk(job.pieces[0], old, scratch, keep) if early is None else self._shard(job, old, early, scratch, keep)
+                shard = None if early is None else (yield from self._shard(key, job, old, early, scratch, keep))
+                made = self._chunk(job.pieces[0], old, scratch, keep) if early is None else shard
             except StoreError as error:
                 raise error.within(repr(store), key) from error.__cause__
-            if (yield Put(key, made, ANY if covered else version_of(old))):
+            if made is not ... and (yield Put(key, made, ANY if covered else version_of(old))):
                 self.target.indexes.drop(key)
                 return
         raise conflict(store, key)
@@ -210,16 +213,28 @@ class Writing(Work[Job]):
         array[...] = part.reshape(array.shape)
         return array
 
-    def _shard(self, job: Job, old: Value | None, early: _Early, scratch: Scratch, keep: bool) -> Buffers | None:
-        """Inner chunks that are not touched keep their bytes."""
+    def _shard(self, key: str, job: Job, old: Value | None, early: _Early, scratch: Scratch, keep: bool) -> Generator[Get, Any, Any]:
+        """What is to be put; `...` if what is stored was replaced meanwhile. Inner chunks that are not touched keep their bytes.
+
+        Where the store copies them, `old` is the index alone, and what is new may still be encoded while they are copied.
+        """
         rows = self.target.layout.shard(_coords(job))
         raw = NOTHING if old is None else view(old.data)
-        entries = [None] * math.prod(rows.counts) if old is None else rows.all_entries(raw, scratch)
-        changed = dict(early.all(scratch))
+        entries = [None] * math.prod(rows.counts) if old is None else rows.all_entries(raw, scratch, old.size if self._apart else None)
+        touched, later = {self._row(rows, piece) for piece in job.pieces}, dict[int, Buffer | None]()
         for piece in early.later:
             entry = entries[row := self._row(rows, piece)]
-            changed[row] = self._inner(rows, piece, None if entry is None else raw[slice(*entry)], scratch)
-        return rows.pack(raw, entries, changed, empty=keep) or None
+            data: Buffer | None = None if entry is None else raw[slice(*entry)]
+            if entry is not None and self._apart:
+                part: Value | None = yield Get(key, entry)
+                if part is None or old is None or part.version != old.version:
+                    return ...
+                data = part.data
+            later[row] = self._inner(rows, piece, data, scratch)
+        parts = rows.pack(entries, touched, lambda row: later[row] if row in later else early.all(scratch)[row], empty=keep)
+        if self._apart and any(entry is not None and row not in touched for row, entry in enumerate(entries)):
+            return parts
+        return filled(parts, raw) or None
 
     def _row(self, rows: ShardLayout, piece: Piece) -> int:
         return sum(map(int.__mul__, self.target.layout.inside(piece.coords), rows.strides))

@@ -5,8 +5,8 @@ bytes it has, as two little-endian u64. Both 2**64 - 1: the inner chunk is absen
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,12 @@ from azarr.codecs.pipeline import Pipeline
 from azarr.errors import ChunkDecodeError, MetadataError, ShardIndexError
 from azarr.grid import integers
 from azarr.metadata import codecs_from_json
-from azarr.scratch import Buffer, Buffers, Bytes, Scratch, joined, view
+from azarr.scratch import Buffer, Buffers, Bytes, Parts, Scratch, joined, view
 
 Index = npt.NDArray[np.uint64]
 """The index of one shard, one row of (offset, nbytes) per inner chunk, in C order."""
+Entry: TypeAlias = tuple[int, int] | None
+"""Where an inner chunk begins and ends; None where it is absent."""
 ABSENT, LAST = (1 << 64) - 1, (1 << 63) - 1
 """What the index says of absent chunks, and the last position that files, and so objects, have."""
 U64 = np.dtype("<u8")
@@ -54,14 +56,14 @@ class ShardLayout(NamedTuple):
             raise ShardIndexError(f"the shard has {len(shard):,} bytes, fewer than its index ({self.index_size:,})")
         return self.read_index(view(shard)[slice(*self.index_range)], scratch)
 
-    def entries(self, index: Index, coords: Sequence[tuple[int, ...]], size: int | None) -> list[tuple[int, int] | None]:
+    def entries(self, index: Index, coords: Sequence[tuple[int, ...]], size: int | None) -> list[Entry]:
         """Where the inner chunks at `coords` lie, (start, stop) in the object of `size` bytes, or None for absent ones."""
         if len(coords) > 16:  # so many are looked up faster by NumPy
             rows = index[np.asarray(coords, np.intp) @ np.asarray(self.strides, np.intp)].tolist()
         else:
             rows = [index[sum(map(int.__mul__, each, self.strides))].tolist() for each in coords]
         low, high = (self.index_size, size or LAST) if self.at_start else (0, (size or LAST) - self.index_size)
-        found: list[tuple[int, int] | None] = []
+        found: list[Entry] = []
         for offset, nbytes in rows:
             if offset == nbytes == ABSENT:
                 found.append(None)
@@ -71,40 +73,46 @@ class ShardLayout(NamedTuple):
                 raise ShardIndexError(f"an inner chunk at {offset:,} of {nbytes:,} bytes lies outside the shard ({low:,} to {high:,})")
         return found
 
-    def all_entries(self, shard: Buffer, scratch: Scratch) -> list[tuple[int, int] | None]:
-        """Where all inner chunks of a shard that is at hand lie, in C order."""
-        return self.entries(self.index_of(shard, scratch), list(np.ndindex(self.counts)), len(shard))
+    def all_entries(self, data: Buffer, scratch: Scratch, size: int | None = None) -> list[Entry]:
+        """Where all inner chunks lie, in C order: in `data`, the whole shard; or in one of `size` bytes, of which `data` is the index."""
+        return self.entries(self.index_of(data, scratch), list(np.ndindex(self.counts)), len(data) if size is None else size)
 
     def pack(
-        self, shard: Bytes, entries: Sequence[tuple[int, int] | None], changed: Mapping[int, Buffer | None], *, empty: bool = False
-    ) -> Buffers:
-        """A shard without gaps: of the encoded inner chunks that are `changed` (None: absent now), and of those of `shard` that are not.
+        self, entries: Sequence[Entry], changed: Collection[int], get: Callable[[int], Buffer | None], *, empty: bool = False
+    ) -> Parts:
+        """A shard without gaps, part by part: ranges of the old one for inner chunks that stay, and what `get` gives of those `changed`.
 
-        These stay where they are, neighbours together. Where there are none at all, [], or with `empty` an index.
+        All keep their order; neighbours that stay are one range. `get` is called when the turn comes, and gives None for what is absent
+        now. Where there are none at all, there are no parts, or with `empty` an index.
         """
-        position = self.index_size if self.at_start else 0
-        rows, found, run = list[tuple[int, int]](), list[Buffer](), (0, 0)
+        parts = self._parts(entries, changed, get, empty)
+        if not self.at_start:
+            return parts
+        *found, index = list(parts) or [NOTHING]
+        return iter([index, *found] if len(index) else [])
+
+    def _parts(self, entries: Sequence[Entry], changed: Collection[int], get: Callable[[int], Buffer | None], empty: bool) -> Parts:
+        rows, position, run = list[tuple[int, int]](), self.index_size if self.at_start else 0, range(0)
         for row, entry in enumerate(entries):
-            part = changed.get(row)
-            if row not in changed and entry is not None:
-                start, stop = entry
-                if start != run[1]:
-                    found.append(shard[slice(*run)])
-                    run = (start, start)
-                run, nbytes = (run[0], stop), stop - start
-            elif part is not None:
-                found += (shard[slice(*run)], part)
-                run, nbytes = (0, 0), len(part)
-            else:
-                rows.append((ABSENT, ABSENT))
-                continue
-            rows.append((position, nbytes))
-            position += nbytes
-        found = [part for part in (*found, shard[slice(*run)]) if len(part)]
-        if not empty and all(row[0] == ABSENT for row in rows):
-            return []
-        index = self.index_pipeline.encode(np.array(rows, U64).reshape(*self.counts, 2))
-        return [index, *found] if self.at_start else [*found, index]
+            part = None if entry is None else range(*entry)
+            if row in changed or (part and part.start != run.stop):
+                yield from (run,) if run else ()
+                run = range(0)
+            if row in changed:
+                if (part := get(row)) is not None:
+                    yield part
+            elif part:
+                run = range(run.start if run else part.start, part.stop)
+            rows.append((ABSENT, ABSENT) if part is None else (position, len(part)))
+            position += 0 if part is None else len(part)
+        yield from (run,) if run else ()
+        if empty or any(row[0] != ABSENT for row in rows):
+            yield self.index_pipeline.encode(np.array(rows, U64).reshape(*self.counts, 2))
+
+
+def filled(parts: Parts, shard: Bytes) -> Buffers:
+    """What `pack` gives, with the bytes of the old shard for the ranges of it."""
+    return [shard[part.start : part.stop] if isinstance(part, range) else part for part in parts]
 
 
 class Sharding(ArrayBytes):
@@ -159,7 +167,7 @@ class Sharding(ArrayBytes):
         for row, each in enumerate(np.ndindex(layout.counts)):
             part = array[(*_region(each, self.chunk_shape), ...)]  # the ellipsis keeps an array where there are no axes
             parts[row] = None if same_bits(part, chunk) else layout.inner.encode(part)
-        return joined(layout.pack(NOTHING, [None] * len(parts), parts, empty=True))
+        return joined(filled(layout.pack([None] * len(parts), parts, parts.get, empty=True), NOTHING))
 
 
 def same_bits(array: Array, chunk: ChunkSpec) -> bool:

@@ -145,7 +145,10 @@ class Writer(Protocol):
     """Blocking writes by one worker thread."""
 
     def put(self, key: str, data: Buffer | Buffers | None, version: str | None = ANY) -> bool:
-        """As `ConditionalStore.replace`, blocking; `ANY` replaces whatever is there. Of several buffers, the object is all of them."""
+        """As `ConditionalStore.replace`, blocking; `ANY` replaces whatever is there. Of several buffers, the object is all of them.
+
+        Those of stores that say `copies_ranges` take `Parts` too, with ranges of the object that is replaced, which must be of `version`.
+        """
         ...
 
 

@@ -36,6 +36,8 @@ class LocalStore:
     `follow_symlinks`: "inside", to what is below `root` too, or "anywhere". `root` may be a link itself.
     """
 
+    copies_ranges = True
+
     def __init__(self, root: str | os.PathLike[str], *, durability: str = "rename", follow_symlinks: str = "inside") -> None:
         if durability not in ("rename", "full"):
             raise ValueError(f"durability is 'rename' or 'full', not {durability!r}")

@@ -11,11 +11,12 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from importlib import import_module
 from typing import Self
 
 from azarr.errors import StoreError
-from azarr.scratch import Buffer, Buffers, view
+from azarr.scratch import Buffer, Buffers, Parts, view
 from azarr.stores.base import ANY, check_key
 
 STAGED = ".azarr-staged"
@@ -27,7 +28,8 @@ MOVED = 100
 PARTS = 1024
 """Buffers that are written at a time; operating systems take no more."""
 CLOSED, NOFOLLOW = getattr(os, "O_CLOEXEC", 0), getattr(os, "O_NOFOLLOW", 0)
-NEW, FOLDER = os.O_WRONLY | os.O_CREAT | os.O_EXCL | CLOSED, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | CLOSED
+READ, NEW = os.O_RDONLY | CLOSED, os.O_WRONLY | os.O_CREAT | os.O_EXCL | CLOSED
+FOLDER = READ | getattr(os, "O_DIRECTORY", 0)
 
 
 class Writer:
@@ -56,13 +58,14 @@ class Writer:
             os.close(self._own)
             self._own = -1
 
-    def put(self, key: str, data: Buffer | Buffers | None, version: str | None = ANY) -> bool:
+    def put(self, key: str, data: Buffer | Buffers | Parts | None, version: str | None = ANY) -> bool:
         """Replace the object, if it is of `version`; None deletes it. Whether it was."""
         above, name = os.path.split(self._prefix + check_key(key))
         try:
             if data is None:
                 return self._commit(above, name, version, staged=False)
-            self._stage(data)
+            if not self._stage(key, data, version):
+                return False
             done = False
             try:
                 done = self._commit(above, name, version, staged=True)
@@ -70,15 +73,22 @@ class Writer:
                 if not done:
                     os.unlink(OBJECT, dir_fd=self._own)
             return done
+        except StoreError:  # of encoding what was to come
+            raise
         except OSError as error:
             raise StoreError(f"{type(error).__name__}: {error.strerror}", store=repr(self._where), key=key) from error
 
-    def _stage(self, data: Buffer | Buffers) -> None:
+    def _stage(self, key: str, data: Buffer | Buffers | Parts, version: str | None) -> bool:
+        """Write it to a file of its own. Not if it takes parts of an object that is not of `version` any more."""
         if self._own < 0:
             self._settle()
         file = os.open(OBJECT, NEW, 0o666, dir_fd=self._own)
         try:
-            _write(file, data if isinstance(data, list) else [data])
+            if not isinstance(data, Iterator):
+                write_all(file, data if isinstance(data, list) else [data])
+            elif not import_module("azarr.integrations.kept").write(file, data, lambda: self._open_below(key, READ), version):
+                os.unlink(OBJECT, dir_fd=self._own)
+                return False
             now = time.time_ns()  # clocks of file systems are coarse: two versions could have one time
             os.utime(file, ns=(now, now))
             if self._full:
@@ -88,6 +98,7 @@ class Writer:
             raise
         finally:
             os.close(file)
+        return True
 
     def _settle(self) -> None:
         """Make this writer's own folder, and lock it."""
@@ -218,7 +229,7 @@ def _is_at(folder: int, path: str) -> bool:
         return False
 
 
-def _write(file: int, parts: Buffers) -> None:
+def write_all(file: int, parts: Buffers) -> None:
     """Write all of the parts, however few the system takes at a time."""
     done, views = 0, [view(part).data for part in parts]
     while done < len(views):

@@ -13,7 +13,7 @@ from azarr._engine.documents import ATTEMPTS, conflict
 from azarr._engine.objects import Get, Put, Steps, Work, perform, version_of
 from azarr._engine.progress import Progress
 from azarr._engine.turns import place_of, turn
-from azarr.codecs.sharding import ABSENT, ShardLayout
+from azarr.codecs.sharding import ABSENT, ShardLayout, filled
 from azarr.context import Context
 from azarr.errors import CorruptData, LimitExceeded, StoreError, TransportError
 from azarr.grid import KeyEncoding
@@ -205,7 +205,7 @@ class _Compacting(_Looking):
                 return
             try:
                 raw = view(value.data)
-                packed = rows.pack(raw, rows.all_entries(raw, scratch), {})
+                packed = filled(rows.pack(rows.all_entries(raw, scratch), (), lambda _: None), raw)
             except StoreError as error:
                 raise error.within(repr(self.target.store), key) from error.__cause__
             if (freed := len(raw) - sum(map(len, packed))) <= 0:

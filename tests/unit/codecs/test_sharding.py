@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from azarr.codecs.sharding import ShardLayout, merged, same_bits
+from azarr.codecs.sharding import ShardLayout, filled, merged, same_bits
 from azarr.errors import ChecksumError, ChunkDecodeError, LimitExceeded, MetadataError, ShardIndexError
 from azarr.limits import Limits
 from azarr.scratch import Scratch, joined
@@ -314,6 +314,17 @@ def test_merged_ranges_cover_what_was_asked_for(ranges: list[tuple[int, int]], g
     assert all(high - low <= max(span, 50) for low, high in found)
 
 
+def test_what_stays_is_told_by_its_place_before_what_has_changed_is_asked_for() -> None:
+    layout = layout_of(spec((5,), "u1"), sharded(1))
+    asked = list[int]()
+    parts = layout.pack([(0, 2), (2, 5), (9, 10), None, (7, 9)], [2], lambda row: (asked.append(row), b"new")[1])
+    assert (next(parts), asked) == (range(5), [])
+    assert (next(parts), asked) == (b"new", [2])
+    assert next(parts) == range(7, 9)
+    assert layout.read_index(next(parts), Scratch()).tolist()[:3] == [[0, 2], [2, 3], [5, 3]]
+    assert list(parts) == []
+
+
 PARTS = st.lists(st.none() | st.binary(min_size=1, max_size=5), min_size=6, max_size=6)
 
 
@@ -332,7 +343,9 @@ def test_a_shard_is_packed_of_what_is_changed_and_what_is_not(
             entries[row] = (len(data), len(data) + len(part))
             data += part
     raw = np.frombuffer(data, np.uint8)
-    packed = layout.pack(raw, entries, changed, empty=empty)
+    asked = list[int]()
+    packed = filled(layout.pack(entries, changed, lambda row: (asked.append(row), changed[row])[1], empty=empty), raw)
+    assert asked == sorted(changed)
     expected = [changed.get(row, part) for row, part in enumerate(held)]
     if not empty and not any(part is not None for part in expected):
         assert packed == []
