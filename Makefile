@@ -3,7 +3,7 @@ PYTHON ?= python3
 NEWEST := $(shell for v in 3.14 3.13 3.12; do \
 	for p in python$$v $(HOME)/.pyenv/versions/$$v.*/bin/python; do "$$p" -c "" 2>/dev/null && echo $$p && exit; done; done)
 CORE = src/azarr/errors.py src/azarr/document.py src/azarr/limits.py src/azarr/context.py src/azarr/dtypes.py src/azarr/fill_values.py \
-	src/azarr/grid.py src/azarr/metadata.py src/azarr/v2.py src/azarr/scratch.py src/azarr/selection.py src/azarr/plan.py src/azarr/layout.py src/azarr/integrations/numcodecs.py src/azarr/integrations/snappy.py
+	src/azarr/grid.py src/azarr/metadata.py src/azarr/v2.py src/azarr/scratch.py src/azarr/selection.py src/azarr/plan.py src/azarr/layout.py src/azarr/integrations/numcodecs.py src/azarr/integrations/scale_offset.py src/azarr/integrations/snappy.py
 NETWORKS = tests/test_faults.py tests/test_clouds.py
 comma := ,
 empty :=

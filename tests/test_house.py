@@ -34,7 +34,7 @@ LAYERS = """
     metadata
     v2
     codecs.base  codecs.native  codecs.registry
-    codecs.bytes  codecs.transpose  codecs.scale_offset  codecs.vlen  codecs.streams  codecs.blosc  codecs.crc32c
+    codecs.bytes  codecs.transpose  codecs.vlen  codecs.streams  codecs.blosc  codecs.crc32c
     codecs.pipeline  codecs.sharding  codecs
     selection
     layout

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from azarr._engine.chunk_cache import forget
 from azarr._engine.documents import translated
@@ -44,6 +44,7 @@ class Put:
         self.key, self.data, self.version = key, data, version
 
 
+One: TypeAlias = Callable[[str, Job], None]
 Steps = Generator[Get | Put, Any, None]
 """What is done with one object."""
 
@@ -69,6 +70,10 @@ class Work(ABC, Generic[Job]):
     @abstractmethod
     def steps(self, key: str, job: Job, scratch: Scratch) -> Steps:
         """What is done with this object."""
+
+    def perform(self, key: str, job: Job, one: One[Job], writer: Any, scratch: Scratch) -> None:
+        """What a worker thread does for a job: the steps, by `one`; or all at once, by its `writer`."""
+        one(key, job)
 
     @abstractmethod
     def nbytes(self, job: Job) -> int:
@@ -116,26 +121,30 @@ def _work(work: Work[Any], source: Any, into: Any) -> Generator[None]:
         reader = source.reader()
         writing: Any = into.writer() if isinstance(into, BlockingWritable) else nullcontext()
         with writing as writer:
+            one = partial(_one, work, reader, writer, into, scratch)
             while (found := work.next_job()) is not None:
-                key, job = found
-                steps, answer, error = work.steps(key, job, scratch), None, None
-                while (step := _next(steps, answer, error)) is not None:
-                    answer, error = None, None
-                    try:
-                        if isinstance(step, Get):
-                            answer = reader.part(step.key, step.byte_range, scratch)
-                        else:
-                            answer = writer.put(step.key, step.data, step.version)
-                            forget(into, step.key)
-                    except StoreError as raised:
-                        error = raised
-                work.done(key, job)
+                work.perform(*found, one, writer, scratch)
                 yield
     except BaseException:
         work.stop()
         raise
     finally:
         keep_scratch(scratch)
+
+
+def _one(work: Work[Any], reader: Any, writer: Any, into: Any, scratch: Scratch, key: str, job: Any) -> None:
+    steps, answer, error = work.steps(key, job, scratch), None, None
+    while (step := _next(steps, answer, error)) is not None:
+        answer, error = None, None
+        try:
+            if isinstance(step, Get):
+                answer = reader.part(step.key, step.byte_range, scratch)
+            else:
+                answer = writer.put(step.key, step.data, step.version)
+                forget(into, step.key)
+        except StoreError as raised:
+            error = raised
+    work.done(key, job)
 
 
 async def _loop(work: Work[Any], source: Requests, into: Requests) -> None:

@@ -10,6 +10,7 @@ import math
 import threading
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from azarr._engine.chunk_cache import forget
 from azarr._engine.decoding import Target
 from azarr._engine.documents import ATTEMPTS, conflict, translated
-from azarr._engine.objects import WHOLE, Get, Put, Steps, Work, perform, version_of
+from azarr._engine.objects import WHOLE, Get, One, Put, Steps, Work, perform, version_of
 from azarr._engine.progress import Progress, Tell
 from azarr._engine.turns import Box, place_of, turn
 from azarr._platform import offload, together
@@ -34,6 +35,8 @@ from azarr.stores.base import ANY, BlockingWritable, Value, WritableStore
 
 CREATING = 150e-6
 """Seconds. Where encoding an object takes less, two workers get into each other's way, and are slower than one."""
+MANY = 16
+"""Chunks of which several may be written at a time."""
 ENCODING = 5
 """Times that encoding takes longer than decoding, about."""
 BEGUN, SENT, DONE = "begun", "sent", "done"
@@ -52,11 +55,12 @@ async def write(
     if not region.size:
         return
     store, box = target.store, box_of(region, target.layout.metadata.grid)
-    writing = Writing(target, region, values, fields, empty, math.prod(last + 1 - first for first, last in box), progress)
+    size = math.prod(last + 1 - first for first, last in box)
+    writing = Writing(target, region, values, fields, empty, size, progress)
     try:
         async with turn(place_of(store, target.prefix), box):
             helper = writing.help if writing.helps else None
-            await perform(writing, store, context, store, workers=_workers_for(target), helper=helper)
+            await perform(writing, store, context, store, workers=_workers_for(target, writing.several), helper=helper)
     except StoreError as error:
         if len(writing.states) == 1:
             raise
@@ -66,9 +70,9 @@ async def write(
         raise
 
 
-def _workers_for(target: Target) -> int | None:
+def _workers_for(target: Target, several: int) -> int | None:
     pipeline = target.layout.pipeline((0,) * target.layout.metadata.ndim)
-    return 1 if pipeline.seconds * ENCODING < CREATING and pipeline.chunk.kind == "fixed" else None
+    return 1 if several == 1 and pipeline.seconds * ENCODING < CREATING and pipeline.chunk.kind == "fixed" else None
 
 
 async def delete_objects(store: WritableStore, keys: Iterator[str], context: Context) -> None:
@@ -104,12 +108,15 @@ class Writing(Work[Job]):
         self, target: Target, region: Region, values: npt.NDArray[Any], fields: Any, empty: bool, size: int, progress: Tell = None
     ) -> None:
         layout = target.layout
-        work = jobs(region.forward(), layout.metadata.grid, layout.inner, pieces_per_job=1, pieces_per_shard_job=1 << 30)
+        # Without index arrays and fields, what replaces a whole chunk is one slice of the values.
+        self._simple = fields is None and region.sliced and layout.metadata.dtype.fixed
+        self.several = import_module("azarr.tools.small_chunks").at_a_time(target, size) if self._simple and size >= MANY else 1
+        row = min(self.several, layout.metadata.grid.axes[-1].count) if self.several > 1 else 1
+        grid, pieces = layout.metadata.grid, max(1, self.several // row)
+        work = jobs(region.forward(), grid, layout.inner, pieces_per_job=pieces, pieces_per_shard_job=1 << 30, row=row)
         if region.points and layout.inner is not None:
             work = _once(work)
         self.target, self.source, self.points, self.fields, self.empty = target, region.target(values), region.points, fields, empty
-        # Without index arrays and fields, what replaces a whole chunk is one slice of the values.
-        self._simple = fields is None and region.sliced and layout.metadata.dtype.fixed
         self._apart: bool = getattr(target.store, "copies_ranges", False)
         self.states: dict[str, str] = {}
         self.progress = Progress.of_chunks(progress, region, target, inner=False)
@@ -158,6 +165,11 @@ class Writing(Work[Job]):
         """The same in words."""
         counts = ", ".join(f"{len(keys)} {name}" for name, keys in self.outcome().items())
         return f"of the objects that were begun: {counts}"
+
+    def perform(self, key: str, job: Job, one: One[Job], writer: Any, scratch: Scratch) -> None:
+        if self.several == 1:
+            return one(key, job)
+        return import_module("azarr.tools.small_chunks").write(self, job, one, writer, scratch)
 
     def steps(self, key: str, job: Job, scratch: Scratch) -> Steps:
         """Write one object: from what is there, unless all of it is replaced."""

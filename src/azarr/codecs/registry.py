@@ -14,7 +14,7 @@ CHECKS = ("shuffle", "fletcher32", "crc32", "crc32c", "adler32", "jenkins_lookup
 CLASSES = {
     "codecs.bytes.Bytes": ("bytes", "endian"),
     "codecs.transpose.Transpose": ("transpose",),
-    "codecs.scale_offset.ScaleOffset": ("scale_offset",),
+    "integrations.scale_offset.ScaleOffset": ("scale_offset",),
     "codecs.vlen.VLen": ("vlen-utf8", "vlen-bytes"),
     "codecs.sharding.Sharding": ("sharding_indexed",),
     "codecs.streams.Stream": ("gzip", "numcodecs.gzip", "numcodecs.zlib", "numcodecs.bz2"),

@@ -22,6 +22,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from azarr.integrations.beneath import FOLDER, NO_SYMLINKS
 from azarr.scratch import Bytes
@@ -82,7 +83,7 @@ class Ring:
         entries["call"], entries["flags"] = [OPENAT2, READ, CLOSE], [LINK, HARD_LINK | OF_RING, 0]
         entries["number"] = self._numbers.reshape(MOST, 3)
         opening, reading, closing = entries[:, 0], entries[:, 1], entries[:, 2]
-        opening["folder"], opening["address"], opening["offset"] = folder, _address(self._names) + NAME * files, _address(self._how)
+        opening["folder"], opening["address"], opening["offset"] = folder, address_of(self._names) + NAME * files, address_of(self._how)
         opening["length"], opening["place"] = len(self._how), files + 1
         reading["folder"], reading["address"], reading["length"] = files, rows.ctypes.data + rows.shape[1] * files, rows.shape[1]
         closing["place"] = files + 1
@@ -96,8 +97,14 @@ class Ring:
         """
         self._prepare(folder, rows, follow)
         self._names[: NAME * len(paths)] = b"".join([path.ljust(NAME, b"\0") for path in paths])
-        wanted, taken, failed = 3 * len(paths), 0, None
-        tail, head, numbers = int(self._tail[0]), int(self._head[0]), self._numbers[: 3 * len(paths)]
+        results = self._submitted(3 * len(paths))
+        opened, read = results[::3], results[1::3]
+        return np.where(opened < 0, opened, read).tolist()
+
+    def _submitted(self, wanted: int) -> NDArray[np.int32]:
+        """Have the kernel do the first `wanted` entries; what it answers to each, when all are done."""
+        taken, failed = 0, None
+        tail, head, numbers = int(self._tail[0]), int(self._head[0]), self._numbers[:wanted]
         self._order[(tail + numbers) % ENTRIES] = numbers
         self._tail[0] = (tail + wanted) & 0xFFFFFFFF
         while (done := (int(self._end[0]) - head) & 0xFFFFFFFF) < wanted:
@@ -112,8 +119,7 @@ class Ring:
         answers = self._answers[(head + numbers) % len(self._answers)]
         self._results[answers["number"]] = answers["result"]
         self._head[0] = (head + wanted) & 0xFFFFFFFF
-        opened, read = self._results[:wanted:3], self._results[1:wanted:3]
-        return np.where(opened < 0, opened, read).tolist()
+        return self._results[:wanted]
 
 
 class RingReader(FolderReader):
@@ -187,5 +193,6 @@ def _called(*arguments: Any) -> int:
     return result
 
 
-def _address(memory: bytearray) -> int:
+def address_of(memory: bytearray) -> int:
+    """Where it lies, as the kernel is told."""
     return ctypes.addressof(ctypes.c_char.from_buffer(memory))

@@ -100,7 +100,8 @@ class LocalStore:
             return writer.put(key, data, version)
 
     def writer(self) -> Writer:
-        return Writer(self.open.prefix, self.open, self, full=self.durability == "full")
+        kind = Writer if self.durability == "full" else import_module("azarr.integrations.staging_rings").writer_class()
+        return kind(self.open.prefix, self.open, self, full=self.durability == "full")
 
     def place(self, key: str) -> str:
         return os.path.abspath(self.open.prefix + key)

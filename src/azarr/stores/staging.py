@@ -63,12 +63,12 @@ class Writer:
         above, name = os.path.split(self._prefix + check_key(key))
         try:
             if data is None:
-                return self._commit(above, name, version, staged=False)
+                return self._commit(above, name, version, staged="")
             if not self._stage(key, data, version):
                 return False
             done = False
             try:
-                done = self._commit(above, name, version, staged=True)
+                done = self._commit(above, name, version, staged=OBJECT)
             finally:
                 if not done:
                     os.unlink(OBJECT, dir_fd=self._own)
@@ -118,12 +118,12 @@ class Writer:
                 return
             os.close(folder)
 
-    def _commit(self, above: str, name: str, version: str | None, *, staged: bool) -> bool:
-        """Rename or delete, if the object is of `version`."""
+    def _commit(self, above: str, name: str, version: str | None, *, staged: str) -> bool:
+        """Rename what is `staged`, or delete, if the object is of `version`."""
         for tries in range(MOVED):
             fresh = self._above != above
             try:
-                folder = self._open(above, make=staged)
+                folder = self._open(above, make=bool(staged))
             except FileNotFoundError:  # where it is made: one above it was deleted meanwhile
                 if not staged:
                     return version in (ANY, None)
@@ -136,7 +136,7 @@ class Writer:
                     if fresh:
                         return False
                 elif staged:
-                    os.replace(OBJECT, name, src_dir_fd=self._own, dst_dir_fd=folder)
+                    os.replace(staged, name, src_dir_fd=self._own, dst_dir_fd=folder)
                     return self._flushed(folder)
                 elif self._deleted(name, folder) or fresh:
                     self._prune(above)
