@@ -23,7 +23,7 @@ from azarr.scratch import Buffer, Bytes, Scratch
 from azarr.stores.base import BlockingWritable
 
 MOST, NBYTES, SECONDS, SHARE = 64, 1 << 21, 5e-3, 8
-"""Chunks at a time, their bytes, and what encoding them takes, about; the least number of times, so that all workers have something to do."""
+"""Chunks at a time, their bytes, what encoding them takes, about; and how often at least, so that all workers have something to do."""
 
 
 def at_a_time(target: Target, size: int) -> int:
