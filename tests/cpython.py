@@ -49,6 +49,7 @@ NEEDS: dict[str, str] = {
     "stores/test_zip.py::test_requests_at_the_server_are_two_to_open_and_one_for_a_chunk": HEADS,
     "stores/test_zip.py::test_what_azarr_makes_is_opened_by_one_request_however_many_ask": HEADS,
     "stores/test_rings.py": "io_uring of Linux",
+    "stores/test_staging_rings.py": "io_uring of Linux",
     "stores/test_sources.py": PACKAGES,
     "stores/test_references.py::test_a_redirect_leads_nowhere_that_is_not_allowed": REDIRECTS,
     "test_at_once.py": "the page cache of Linux",
