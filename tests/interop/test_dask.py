@@ -45,7 +45,7 @@ asyncio.run(copy(*sys.argv[1:3], client=sys.argv[3], chunks=(64, 2048), memory="
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         yield cluster
 
 
