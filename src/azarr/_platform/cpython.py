@@ -156,11 +156,17 @@ async def together() -> AsyncGenerator[Any]:
         raise first from first.__cause__
 
 
-@functools.cache
+_bridges: dict[int, asyncio.AbstractEventLoop] = {}
+
+
 def _bridge(process: int) -> asyncio.AbstractEventLoop:
     """A loop in a thread, for those who cannot await: one for each process."""
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="azarr bridge", daemon=True).start()
+    if (loop := _bridges.get(process)) is None:
+        loop = _bridges.setdefault(process, made := asyncio.new_event_loop())
+        if loop is made:
+            threading.Thread(target=loop.run_forever, name="azarr bridge", daemon=True).start()
+        else:  # another thread was first
+            made.close()
     return loop
 
 
