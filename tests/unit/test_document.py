@@ -233,3 +233,8 @@ def test_a_key_that_stands_twice_is_found_anywhere(tree: Any):
 
 def test_the_standard_parser_would_have_taken_the_last_of_two():
     assert json.loads('{"shape": [1], "shape": [2]}') == {"shape": [2]}
+
+
+def test_the_object_whose_key_stands_twice_is_told_where_others_are_sound():
+    with pytest.raises(MetadataError, match=r"zarr\.json: c: each key may stand once in an object, not '2 times'"):
+        parse(b'{"a": {"b": 1}, "c": ":{[", "c": {"d": 2}}', "zarr.json")
