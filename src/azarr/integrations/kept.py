@@ -1,6 +1,4 @@
 """Writing a file that keeps parts of the one it is to replace: the operating system copies them, and they never come to this process.
-
-File systems that can (XFS, Btrfs) store such parts once for both files.
 """
 
 from __future__ import annotations
