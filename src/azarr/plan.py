@@ -113,7 +113,10 @@ def jobs(region: Region, grid: Grid, inner: Grid | None, *, pieces_per_job: int,
 
 def _lone(region: Region, grid: Grid) -> Piece | None:
     """All of a region that lies in one chunk, as small reads do, and reads of small arrays: found in a third of the time."""
-    coords, inner, outer, complete = list[int](), list[Any](), list[Any](), True
+    coords: list[int] = []  # annotated, as `list[int]()` takes ten times as long
+    inner: list[Any] = []
+    outer: list[Any] = []
+    complete = True
     for selected, axis in zip(region.axes, grid.axes, strict=True):
         if isinstance(selected, np.ndarray):
             return None

@@ -115,7 +115,8 @@ def _each(region: Region, items: tuple[Any, ...]) -> Region:
     """`region` indexed by `items`, axis by axis."""
     if region.points:
         raise SelectionError("a selection by points cannot be indexed further; read it, and index the result")
-    axes, layout, entries = list(region.axes), list[int | range](), iter(enumerate(region.layout))
+    axes, entries = list(region.axes), iter(enumerate(region.layout))
+    layout: list[int | range] = []
     for item in _filled(items, len(region.layout)):
         if item is None:
             layout.append(range(1))

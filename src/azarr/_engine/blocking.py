@@ -74,12 +74,11 @@ def _is_quick(reading: Reading, chunks: int, job: Job) -> bool:
     """Whether the event loop may do `job`, with which it would have read so many chunks."""
     layout = reading.target.layout
     if job.shard is None:
-        index, pipeline = 0, layout.pipeline(job.pieces[0].coords)
+        index, warm, pipeline = 0, True, layout.pipeline(job.pieces[0].coords)
     else:
         shard = layout.shard(job.shard)
-        index, pipeline = shard.index_size, shard.inner
-    loaded = reading.target.indexes.warm or (pipeline.raw and not index)
-    return loaded and chunks <= MOST_AT_ONCE and pipeline.seconds * chunks < INLINE and index <= SMALL_INDEX
+        index, warm, pipeline = shard.index_size, shard.index_pipeline.warm, shard.inner
+    return warm and pipeline.warm and chunks <= MOST_AT_ONCE and pipeline.seconds * chunks < INLINE and index <= SMALL_INDEX
 
 
 def _at_once(reading: Reading, reader: Reader) -> bool:

@@ -57,16 +57,13 @@ class Held(NamedTuple):
 
 
 class IndexCache:
-    """Shard indices by key. Lives as long as its array handle. What has no version is not kept: it could not be told from a later one.
+    """Shard indices by key. Lives as long as its array handle. What has no version is not kept: it could not be told from a later one."""
 
-    `warm`: the codecs of the array are loaded.
-    """
-
-    __slots__ = ("_held", "_lock", "nbytes", "warm")
+    __slots__ = ("_held", "_lock", "nbytes")
 
     def __init__(self) -> None:
         self._held: dict[str, Held] = {}
-        self._lock, self.nbytes, self.warm = threading.Lock(), 0, False
+        self._lock, self.nbytes = threading.Lock(), 0
 
     def get(self, key: str) -> Held | None:
         return self._held.get(key)
@@ -200,7 +197,7 @@ class Reading:
         try:
             into = self.direct(piece, pipeline) if piece.whole else None
             chunk = pipeline.decode(data, scratch, into)
-            self.target.indexes.warm = True
+            pipeline.warm = True
             if chunk is into:
                 return
             self._put(piece, chunk)
@@ -217,7 +214,7 @@ class Reading:
 
     def place_all(self, pieces: list[Piece], pipeline: Pipeline, decoded: Bytes, absent: list[bool], keys: list[str]) -> None:
         """Put the decoded chunks of `pieces`, of which some may be `absent`, in their places. Each has its row, and its key."""
-        self.target.indexes.warm = True
+        pipeline.warm = True
         chunks, last = decoded.view(pipeline.chunk.dtype).reshape(len(keys), *pipeline.chunk.shape), 0
         for piece in pieces if not self.stopped else ():
             first, last = last, last + piece.chunks
@@ -258,6 +255,7 @@ class Reading:
             if len(value.data) != layout.index_size:
                 raise ShardIndexError(f"the index has {len(value.data):,} bytes where {layout.index_size:,} are expected")
             held = Held(value.version, layout.read_index(value.data, scratch), value.size)
+            layout.index_pipeline.warm = True
         except ChecksumError as error:
             self._forget(key)
             raise ChecksumError(f"the index of the shard: {error.reason}", store=self.where, key=key) from error.__cause__

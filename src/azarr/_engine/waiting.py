@@ -191,12 +191,12 @@ class _Work:
     async def read_index(self, layout: ShardLayout, key: str, value: Value) -> Held:
         """The index in `value`, decoded on the loop where that is quick and the codecs are loaded, else in a thread."""
         read = partial(self.reading.index_of, layout, key, value, Scratch())
-        return read() if self.reading.target.indexes.warm and layout.index_size <= SMALL_INDEX else await offload(read)
+        return read() if layout.index_pipeline.warm and layout.index_size <= SMALL_INDEX else await offload(read)
 
     async def place(self, found: list[tuple[Piece, Buffer]], pipeline: Pipeline, key: str) -> None:
         """Decode and place, on the loop where that is quick and the codecs are loaded, else in a thread."""
         began = perf_counter()
-        if self.reading.target.indexes.warm and pipeline.seconds * len(found) < INLINE:
+        if pipeline.warm and pipeline.seconds * len(found) < INLINE:
             scratch = spare_scratch()
             for piece, data in found:
                 self.reading.place(piece, data, pipeline, key, scratch)

@@ -15,6 +15,7 @@ class Pipeline:
 
     `raw`: what is stored is what NumPy has in memory, so that a reader may skip decoding altogether. `encoded_size`: bytes of the
     encoded chunk, None unless every codec has a fixed size; `bound`: they are never more. `seconds`: what decoding takes, roughly.
+    `warm`: it has decoded something, so that its codecs are loaded.
     """
 
     def __init__(self, specs: tuple[CodecSpec, ...], chunk: ChunkSpec) -> None:
@@ -45,6 +46,7 @@ class Pipeline:
         self.encoded_size = size
         memory = isinstance(self.serializer, BytesCodec) and not self.filters and self.serializer.is_memory(chunk)
         self.raw, self._direct = memory and not steps, memory and bool(steps)
+        self.warm = self.raw
         self._quick = memory and len(steps) == 1 and self.encoded_size is None and chunk.nbytes > 0
 
     def decode(self, data: Buffer, scratch: Scratch, out: Array | None = None) -> Array:
