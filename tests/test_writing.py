@@ -171,12 +171,37 @@ async def test_a_shard_is_packed_without_gaps_and_is_deleted_when_nothing_is_lef
 async def test_whole_chunks_are_written_without_reading():
     store = Waiting()
     for options in ({"chunks": (2, 3)}, {"chunks": (1, 3), "shards": (2, 3)}):
-        array = await azarr.create_array(store, shape=(5, 7), dtype="u1", overwrite=True, **options)
+        array = await azarr.create_array(store, shape=(6, 9), dtype="u1", overwrite=True, **options)
         store.calls.clear()
         await array[2:, 3:].write(1)
         assert {name for name, _ in store.calls} == {"set"}
         await array[2:, 4:].write(2)
         assert {name for name, _ in store.calls} == {"set", "get"}
+
+
+@pytest.mark.parametrize("kind", [MemoryStore, LocalStore, Waiting, Conditional])
+@pytest.mark.parametrize("options", [{"chunks": (4,)}, {"chunks": (2,), "shards": (8,)}, {"chunks": (5,), "shards": (10,)}], ids=repr)
+async def test_rows_that_were_appended_since_an_array_was_opened_stay(kind: Any, options: dict[str, Any], tmp_path: Any):
+    store = LocalStore(tmp_path) if kind is LocalStore else kind()
+    for fill in (0, 9):
+        opened = await azarr.create_array(store, f"{fill}", shape=(5,), dtype="u1", fill_value=fill, **options)
+        await opened[...].write([1, 2, 3, 4, 5])
+        await opened.append([6, 7])
+        await opened[...].write(9)  # all that this handle knows of
+        assert (await azarr.open_array(store, f"{fill}")[...]).tolist() == [9, 9, 9, 9, 9, 6, 7]
+
+
+@pytest.mark.parametrize("options", [{"chunks": (4,)}, {"chunks": (4,), "shards": (8,)}, {"chunks": (2,), "shards": (8,)}], ids=repr)
+async def test_damaged_chunks_of_which_all_is_replaced_are_mended(options: dict[str, Any], tmp_path: Any):
+    for store in (MemoryStore(), LocalStore(tmp_path)):
+        array = await azarr.create_array(store, shape=(7,), dtype="u1", overwrite=True, **options)
+        await array[...].write(1)
+        for key in [key async for key in store.list("c")]:
+            await store.set(key, b"damaged")
+        with pytest.raises(azarr.errors.CorruptData):
+            await array[1:].write(2)
+        await array[...].write(3)
+        assert (await array[...]).tolist() == [3] * 7
 
 
 async def test_a_damaged_chunk_is_not_written_over_in_part():

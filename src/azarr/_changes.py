@@ -113,10 +113,8 @@ async def append(access: Access, path: str, metadata: ArrayMetadata, values: npt
         return {**document, "shape": shape}
 
     async def store_rows(grown: ArrayMetadata) -> None:
-        end, along = grown.shape[axis], grown.grid.axes[axis]
+        end = grown.shape[axis]
         rows = basic(whole(grown.shape), (*[slice(None)] * axis, slice(end - values.shape[axis], end)))
-        if end and not isinstance(store, Holding):  # others may have stored rows behind these, in the same chunk
-            grown = _shaped(grown, (*grown.shape[:axis], sum(along.span(along.locate(end - 1))), *grown.shape[axis + 1 :]))
         await _write(access, path, grown, rows, values)
 
     if not isinstance(store, Holding):

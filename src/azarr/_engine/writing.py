@@ -26,7 +26,7 @@ from azarr._platform import offload, together
 from azarr.codecs import Pipeline
 from azarr.codecs.sharding import NOTHING, ShardLayout, filled, same_bits
 from azarr.context import Context
-from azarr.errors import PartialWrite, StoreError
+from azarr.errors import CorruptData, PartialWrite, StoreError
 from azarr.grid import Grid
 from azarr.plan import Job, Piece, covers, give, jobs
 from azarr.scratch import Buffer, Scratch, keep_scratch, spare_scratch, view
@@ -178,14 +178,19 @@ class Writing(Work[Job]):
         if self.size == 1:
             self._shared = early
             self._told.set()
-        covered = self._covered(job) if job.shard is None else job.complete and self._covered(job)
+        replaced = self._replaced(job)
+        covered = replaced and not self._reaches_over(_coords(job))
         stored = self.target.layout.shard(job.shard).index_range if self._apart and job.shard is not None else WHOLE
         for _ in range(ATTEMPTS):
             old: Value | None = None if covered else (yield Get(key, stored))
             keep = old is not None and not getattr(store, "deletes_versions", True)  # then one of nothing is put in its place
             try:
-                shard = None if early is None else (yield from self._shard(key, job, old, early, scratch, keep))
-                made = self._chunk(job.pieces[0], old, scratch, keep) if early is None else shard
+                try:
+                    made = yield from self._made(key, job, old, early, scratch, keep)
+                except CorruptData:
+                    if not replaced:
+                        raise
+                    made = yield from self._made(key, job, None, early, scratch, keep)  # nothing of it is to be kept
             except StoreError as error:
                 raise error.within(repr(store), key) from error.__cause__
             if made is not ... and (yield Put(key, made, ANY if covered else version_of(old))):
@@ -193,12 +198,16 @@ class Writing(Work[Job]):
                 return
         raise conflict(store, key)
 
-    def _covered(self, job: Job) -> bool:
-        """Whether all that the pieces' chunks have in the array is replaced."""
-        if self.fields is not None or not all(piece.whole for piece in job.pieces):
-            grid, first = self._grid(job.shard)
-            return self.fields is None and all(covers(piece, grid, first) for piece in job.pieces)
-        return True
+    def _replaced(self, job: Job) -> bool:
+        """Whether all that the chunk or shard has in the array is replaced."""
+        if self.fields is not None or not (job.shard is None or job.complete):
+            return False
+        grid, first = self._grid(job.shard)
+        return all(piece.whole for piece in job.pieces) or all(covers(piece, grid, first) for piece in job.pieces)
+
+    def _reaches_over(self, coords: tuple[int, ...]) -> bool:
+        """Whether a chunk or shard reaches over the end. What is stored there may be rows that were appended since the array was opened."""
+        return any(sum(axis.span(index)) > axis.length for axis, index in zip(self.target.layout.metadata.grid.axes, coords, strict=True))
 
     def _grid(self, shard: tuple[int, ...] | None) -> tuple[Grid, tuple[int, ...]]:
         """The grid of the chunks that pieces are of, and the chunk of it that their coordinates count from."""
@@ -206,6 +215,12 @@ class Writing(Work[Job]):
         if shard is None or inner is None:
             return outer, (0,) * len(outer.axes)
         return inner, tuple([fine.locate(axis.span(index)[0]) for fine, axis, index in zip(inner.axes, outer.axes, shard, strict=True)])
+
+    def _made(self, key: str, job: Job, old: Value | None, early: _Early | None, scratch: Scratch, keep: bool) -> Generator[Get, Any, Any]:
+        """What is to be put: a chunk, or a shard as `_shard` makes it."""
+        if early is None:
+            return self._chunk(job.pieces[0], old, scratch, keep)
+        return (yield from self._shard(key, job, old, early, scratch, keep))
 
     def _chunk(self, piece: Piece, old: Value | None, scratch: Scratch, keep: bool) -> Buffer | None:
         pipeline = self.target.layout.pipeline(piece.coords)
@@ -252,12 +267,12 @@ class Writing(Work[Job]):
         return sum(map(int.__mul__, self.target.layout.inside(piece.coords), rows.strides))
 
     def _inner(self, rows: ShardLayout, piece: Piece, data: Buffer | None, scratch: Scratch, *, replaced: bool = False) -> Buffer | None:
-        """An inner chunk, encoded; of `data` where it is not `replaced`."""
-        gathered = replaced and piece.whole and self._simple and self.target.layout.plain and bool(rows.inner.wrappers)
+        """An inner chunk, encoded: all of it `replaced`, or else changed from `data`."""
+        gathered = replaced and self._simple and self.target.layout.plain and bool(rows.inner.wrappers)
         if gathered:
             array = self._gathered(piece, rows.inner, scratch)
         else:
-            array = _content(rows.inner, replaced and piece.whole, data, scratch)
+            array = _content(rows.inner, replaced, data, scratch)
             self._give(self.target.layout.outside(array), piece)
         if not self.empty and same_bits(array, rows.inner.chunk):
             return None
@@ -266,10 +281,9 @@ class Writing(Work[Job]):
 
     def _early(self, job: Job, shard: tuple[int, ...]) -> _Early:
         """What of a job can be done before what is stored is known."""
-        rows, (grid, first) = self.target.layout.shard(shard), self._grid(shard)
-        now, later = list[Piece](), list[Piece]()
+        rows, now, later = self.target.layout.shard(shard), list[Piece](), list[Piece]()
         for piece in job.pieces:
-            (now if self.fields is None and covers(piece, grid, first) else later).append(piece)
+            (now if self.fields is None and piece.whole else later).append(piece)
         return _Early(now, later, lambda piece, scratch: (self._row(rows, piece), self._inner(rows, piece, None, scratch, replaced=True)))
 
     def _give(self, array: npt.NDArray[Any], piece: Piece) -> None:
