@@ -45,7 +45,6 @@ LAYERS = """
     access
     _engine.budget  _engine.turns  _engine.progress  _engine.chunk_cache  _engine.decoding  _engine.requests  _engine.blocking  _engine.waiting  _engine.documents  _engine.reading  _engine.objects  _engine.writing  _engine
     _nodes
-    _changes
     array
     ref
     group

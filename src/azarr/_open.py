@@ -5,7 +5,6 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, SupportsIndex, TypeAlias, cast
 
-from azarr._changes import forgetting
 from azarr._engine import delete_objects, fetch_documents
 from azarr._nodes import find, find_all
 from azarr.access import Access
@@ -177,7 +176,7 @@ async def create(access: Access, path: str, metadata: ArrayMetadata | GroupMetad
         if not overwrite or not isinstance(store, Listing):
             raise NodeExists(f"a node stands at {path or '/'} of {store!r}; overwrite=True replaces it")
         await delete_all(store, path, access.context)
-    async with forgetting(access, path):
+    async with tool("changes").forgetting(access, path):
         for key, data in documents.items():
             if not isinstance(store, ConditionalStore):
                 await store.set(key, data)

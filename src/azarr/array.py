@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from azarr import _changes, selection
+from azarr import selection
 from azarr._engine import Block, IndexCache, Target, Tell, read, write
-from azarr.access import Access
+from azarr.access import Access, writable
 from azarr.document import is_list
 from azarr.dtypes import NumPyDType
 from azarr.errors import MetadataError, SelectionError, UnknownCodec
@@ -199,7 +199,7 @@ class Array(Selectable["Selection"]):
 
     async def update_attrs(self, attributes: Mapping[str, Any]) -> Array:
         """Merge `attributes` into those that are stored; the array with them. Errors: `ReadOnly`, `WriteConflict`, `StoreError`."""
-        return Array(await _changes.update_attributes(self.access, self.path, self.metadata, attributes), self.access, self.path)
+        return Array(await tool("changes").update_attributes(self.access, self.path, self.metadata, attributes), self.access, self.path)
 
     async def resize(self, shape: Iterable[int], *, clear: bool = False) -> Array:
         """The array in another shape, as a new handle. Chunks that lie outside then are deleted.
@@ -208,7 +208,7 @@ class Array(Selectable["Selection"]):
         Errors: `ReadOnly`, `MetadataError`, `WriteConflict`, `StoreError`.
         """
         lengths = tuple(map(operator.index, shape))
-        return Array(await _changes.resize(self.access, self.path, self.metadata, lengths, clear=clear), self.access, self.path)
+        return Array(await tool("changes").resize(self.access, self.path, self.metadata, lengths, clear=clear), self.access, self.path)
 
     async def append(self, values: Any, axis: int = 0) -> Array:
         """Add `values` at the end of `axis`; the larger array, as a new handle. Concurrent appends each have their rows, none lost.
@@ -217,7 +217,7 @@ class Array(Selectable["Selection"]):
         value until then. Errors: `ReadOnly`, `WriteConflict`, `StoreError`; `ValueError` for values that do not fit.
         """
         rows = np.asarray(values, self.dtype)
-        return Array(await _changes.append(self.access, self.path, self.metadata, rows, axis), self.access, self.path)
+        return Array(await tool("changes").append(self.access, self.path, self.metadata, rows, axis), self.access, self.path)
 
     async def presence(self) -> npt.NDArray[np.bool_]:
         """Which chunks (inner chunks) are stored: one element for each, in as many dimensions as the array has.
@@ -236,7 +236,7 @@ class Array(Selectable["Selection"]):
 
         Each shard is replaced as a whole or not at all, and no concurrent write is lost. Errors: as for `Selection.write`.
         """
-        _changes.writable(self.access, self.path)
+        writable(self.access, self.path)
         return await tool("surveying").compact(self.target, self.access.context)
 
     def to_dask(self, chunks: Any = "auto") -> Any:
@@ -321,7 +321,7 @@ class Selection(Selectable["Selection"]):
         Errors: `ReadOnly`, `WriteConflict`, `StoreError`;
         `PartialWrite`, which has the keys, where some chunks were stored before one failed.
         """
-        _changes.writable(self.array.access, self.array.path)
+        writable(self.array.access, self.array.path)
         if unknown := [codec.name for codec in self.array.codecs if codec not in self.array.layout.metadata.codecs]:
             raise UnknownCodec("all codecs must be known to write", field="codecs", value=unknown, document=self.array.document)
         source = np.broadcast_to(np.asarray(values, self._element.base), self.shape)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from azarr import _changes, _nodes
+from azarr import _nodes
 from azarr.access import Access
 from azarr.array import Array, refuse, tool
 from azarr.errors import NodeNotFound
@@ -58,7 +58,7 @@ class Group:
 
     async def update_attrs(self, attributes: Mapping[str, Any]) -> Group:
         """Merge `attributes` into those that are stored; the group with them. Errors: `ReadOnly`, `WriteConflict`, `StoreError`."""
-        return Group(await _changes.update_attributes(self.access, self.path, self.metadata, attributes), self.access, self.path)
+        return Group(await tool("changes").update_attributes(self.access, self.path, self.metadata, attributes), self.access, self.path)
 
     async def walk(self) -> AsyncIterator[tuple[str, Array | Group]]:
         """Everything below: (path from here, node), a group before its members."""

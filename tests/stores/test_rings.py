@@ -128,7 +128,7 @@ def test_if_the_kernel_takes_some_and_then_fails_they_are_waited_for_and_read_on
 ):
     """It writes into memory that is used again right after."""
     place(tmp_path, FILES)
-    keys, called, broken = list(FILES)[:64], rings._called, list[object]()
+    keys, called, broken = list(FILES)[:64], rings.called, list[object]()
     reader, memory = rings.RingReader(LocalStore(tmp_path)), rows(64)
 
     def failing(*arguments: Any) -> int:
@@ -139,7 +139,7 @@ def test_if_the_kernel_takes_some_and_then_fails_they_are_waited_for_and_read_on
             return called(*arguments[:2], taken, 0, 0, None, 0)
         raise OSError(errno.EBUSY, "busy")
 
-    monkeypatch.setattr(rings, "_called", failing)
+    monkeypatch.setattr(rings, "called", failing)
     sizes = reader.into_many(keys, memory)
     assert sizes == [len(FILES[key]) for key in keys]
     assert [row[:size].tobytes() for size, row in zip(sizes, memory, strict=True)] == [FILES[key] for key in keys]
@@ -150,7 +150,7 @@ def test_if_the_kernel_takes_some_and_then_fails_they_are_waited_for_and_read_on
 
 def test_a_signal_interrupts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: list[str]):
     place(tmp_path, FILES)
-    called, times = rings._called, iter([InterruptedError(), None, InterruptedError(), None])
+    called, times = rings.called, iter([InterruptedError(), None, InterruptedError(), None])
 
     def interrupted(*arguments: Any) -> int:
         if arguments[0] != rings.ENTER:
@@ -159,7 +159,7 @@ def test_a_signal_interrupts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
             raise error
         return called(*arguments[:2], min(6, arguments[2]), 1, *arguments[4:])
 
-    monkeypatch.setattr(rings, "_called", interrupted)
+    monkeypatch.setattr(rings, "called", interrupted)
     reader, memory = rings.RingReader(LocalStore(tmp_path)), rows(len(FILES))
     assert reader.into_many(list(FILES), memory) == list(map(len, FILES.values()))
     assert [row[: number + 1].tobytes() for number, row in enumerate(memory)] == list(FILES.values())
@@ -172,7 +172,7 @@ def test_where_it_is_forbidden_files_are_read_one_by_one(tmp_path: Path, monkeyp
         raise OSError(forbidden, os.strerror(forbidden))
 
     place(tmp_path, FILES)
-    monkeypatch.setattr(rings, "_called", refused)
+    monkeypatch.setattr(rings, "called", refused)
     rings.has_rings.cache_clear()
     try:
         assert type(rings.reader_of(LocalStore(tmp_path))) is FolderReader

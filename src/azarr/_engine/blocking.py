@@ -129,7 +129,7 @@ def _job(reading: Reading, asked: Job, reader: Reader, scratch: Scratch) -> Gene
             if not reading.restarts(job, reading.key(job.shard)):
                 raise
     if job.shard is None and _are_small(job, reading.target.layout):
-        _several(reading, job.pieces, reader, scratch)
+        read_several(reading, job.pieces, reader, scratch)
         yield
         return
     for piece in job.pieces:
@@ -145,7 +145,7 @@ def _are_small(job: Job, layout: Layout) -> bool:
     return several and layout.only is not None and layout.read_nbytes <= SMALL and layout.metadata.dtype.fixed
 
 
-def _several(reading: Reading, pieces: list[Piece], reader: Reader, scratch: Scratch) -> None:
+def read_several(reading: Reading, pieces: list[Piece], reader: Reader, scratch: Scratch) -> None:
     """Read by one call and decode by one call, where that can be done, and place: a few hand-overs of the GIL for all."""
     pipeline, keys = reading.pipeline(pieces[0].coords), [reading.key(coords) for piece in pieces for coords in piece.each()]
     count, nbytes = len(keys), pipeline.chunk.nbytes

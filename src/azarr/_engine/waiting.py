@@ -30,14 +30,18 @@ SPAN = 16 << 20
 """Bytes. Inner chunks of a shard are asked for together, at most SPAN at a time."""
 EXCESS, FREE = 16, 1 << 20
 """Where a server serves no ranges, a shard may have so many times the inner chunks that are needed of it, or so many bytes."""
+MANY = 64
+"""Chunks that are worth another way to ask for them, where the store has one."""
 AT_ONCE = 16
 """Ranges of one shard that are asked for at the same time."""
 
 
 async def read_waiting(reading: Reading, context: Context, loops: int) -> None:
     """Run fetch loops until the jobs are done. The first error stops them all, and is raised when none is running any more."""
-    work = _Work(reading, context)
+    work, in_bulk = _Work(reading, context), getattr(reading.target.store, "in_bulk", None)
     try:
+        if loops >= MANY and in_bulk is not None:
+            await in_bulk(work, reading.target.store)
         if loops == 1:  # a task would cost more than what it does
             await work.loop()
             return

@@ -52,9 +52,9 @@ class Ring:
     def __init__(self) -> None:
         self.process, given = os.getpid(), bytearray(PARAMETERS.size)
         struct.pack_into("=I", given, 8, SINGLE_ISSUER | DEFER_TASKRUN)
-        self._file = _called(SETUP, ENTRIES, (ctypes.c_char * len(given)).from_buffer(given))
+        self._file = called(SETUP, ENTRIES, (ctypes.c_char * len(given)).from_buffer(given))
         try:
-            _called(REGISTER, self._file, REGISTER_FILES, (ctypes.c_int * MOST)(*[-1] * MOST), MOST)
+            called(REGISTER, self._file, REGISTER_FILES, (ctypes.c_int * MOST)(*[-1] * MOST), MOST)
             numbers = PARAMETERS.unpack(given)
             (_, tail, *_, order), (head, end, _, _, _, answers), most = numbers[10:17], numbers[20:26], numbers[1]
             queue = mmap.mmap(self._file, max(order + 4 * ENTRIES, answers + ANSWER.itemsize * most))
@@ -109,7 +109,7 @@ class Ring:
         self._tail[0] = (tail + wanted) & 0xFFFFFFFF
         while (done := (int(self._end[0]) - head) & 0xFFFFFFFF) < wanted:
             try:
-                taken += _called(ENTER, self._file, wanted - taken, wanted - done, GET_EVENTS, None, 0)
+                taken += called(ENTER, self._file, wanted - taken, wanted - done, GET_EVENTS, None, 0)
             except InterruptedError:
                 continue
             except OSError as error:  # what was taken is waited for all the same: it writes into `rows`
@@ -187,7 +187,8 @@ def _syscall() -> Any:
     return call
 
 
-def _called(*arguments: Any) -> int:
+def called(*arguments: Any) -> int:
+    """A call of the operating system, by its number. Errors: `OSError`."""
     if (result := _syscall()(*arguments)) < 0:
         raise OSError(number := ctypes.get_errno(), os.strerror(number))
     return result

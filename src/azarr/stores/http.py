@@ -51,13 +51,16 @@ class HTTPStore:
             raise ValueError(f"not a URL of HTTP: {redact(url)!r}")
         self.url, self.headers, self.auth, self.missing = url, dict(headers or {}), auth, tuple(missing)
         self.fetch, self.context, self.pickle_secrets = fetch, context or DEFAULT_CONTEXT, pickle_secrets
-        transport = import_module("azarr.transport")
+        transport: Any = import_module("azarr.transport")
         self._fetch: Fetch = fetch or partial(transport.fetch, context=self.context)
+        self.in_bulk: Any = None
+        if transport.in_bulk is not None and fetch is None and parts.scheme == "http":
+            self.in_bulk = partial(transport.in_bulk, context=self.context)
         if auth is None and (login := urlsplit(url)).username is not None:
             auth = (unquote(login.username), unquote(login.password or ""))
-        self._sent = dict(self.headers)
+        self.sent = dict(self.headers)
         if auth is not None:
-            self._sent["Authorization"] = f"Basic {b64encode(':'.join(auth).encode()).decode()}"
+            self.sent["Authorization"] = f"Basic {b64encode(':'.join(auth).encode()).decode()}"
         # What is quoted stays as it is: signatures are made over it.
         path, query = quote(parts.path.rstrip("/"), safe=QUOTED), quote(parts.query, safe=QUOTED)
         self._base, self._query = f"{parts.scheme}://{parts.netloc}{path}", f"?{query}" if query else ""
@@ -77,7 +80,7 @@ class HTTPStore:
     @property
     def identity(self) -> str:
         """The same text for stores that are sent the same, and for no others; it tells no secrets."""
-        return hashlib.sha256(repr((self.url, sorted(self._sent.items()), self.missing)).encode()).hexdigest()
+        return hashlib.sha256(repr((self.url, sorted(self.sent.items()), self.missing)).encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, HTTPStore) and self._same == other._same
@@ -92,6 +95,9 @@ class HTTPStore:
         parts = urlsplit(self.url)
         return partial(HTTPStore, **options), (urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="")),)
 
+    def url_of(self, key: str) -> str:
+        return f"{self._base}/{key if PLAIN.fullmatch(key) else quote(check_key(key))}{self._query}"
+
     def get(self, key: str, byte_range: ByteRange | None = None) -> Awaitable[Value | None]:
         return self.get_if(key, byte_range)
 
@@ -99,7 +105,7 @@ class HTTPStore:
         self, key: str, byte_range: ByteRange | None = None, *, match: str | None = None, unless: str | None = None
     ) -> Value | None:
         """As `get`: of the version `match`, or `ObjectChanged`; `UNCHANGED` if it is of the version `unless`."""
-        url = f"{self._base}/{key if PLAIN.fullmatch(key) else quote(check_key(key))}{self._query}"
+        url = self.url_of(key)
         conditions = {"If-Match": match} if match and match.startswith('"') else {}  # weak tags match nothing
         if unless:  # without a tag it comes again, but not out of a cache on the way
             conditions |= {"If-None-Match": unless} if unless.startswith(('"', "W/")) else {"Cache-Control": "no-cache"}
@@ -187,7 +193,7 @@ class HTTPStore:
 
     async def _send(self, url: str, conditions: Mapping[str, str], most: int | None = None, **how: str) -> Any:
         """The answer, from wherever the server sends us."""
-        headers, limit = self._sent, how if self.fetch or most is None else {"most": most, **how}
+        headers, limit = self.sent, how if self.fetch or most is None else {"most": most, **how}
         for _ in range(MOST_REDIRECTS + 1):
             answer = await self._fetch(url, headers={**headers, **conditions}, **limit)
             if answer.status not in REDIRECTS or not (place := answer.headers.get("location")):

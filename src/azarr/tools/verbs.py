@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from azarr._changes import forgetting, writable
 from azarr._engine import all_of, change_document
 from azarr._nodes import find
 from azarr._open import create_array, creating, delete_all, documents_of, open_array, open_group
+from azarr.access import writable
 from azarr.array import Array, Selection
 from azarr.context import Context
 from azarr.document import JSON, Document
@@ -17,6 +17,7 @@ from azarr.grid import check_path
 from azarr.group import Group
 from azarr.ref import PendingSelection
 from azarr.stores import Listing
+from azarr.tools.changes import forgetting
 
 
 async def save(store: Any, path: str, values: npt.ArrayLike, **options: Any) -> Array:

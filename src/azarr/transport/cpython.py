@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import weakref
 from collections.abc import AsyncGenerator, Mapping
 from functools import partial
@@ -13,11 +14,8 @@ from typing import Any
 from azarr._platform import offload
 from azarr.context import Context
 from azarr.errors import MissingPackage, StoreError, TimedOut, TransportError, TruncatedBody
-from azarr.transport.http1 import CONNECT, Client, Unusual
+from azarr.transport.http1 import CONNECT, SENT, Client, Unusual, origin_of
 from azarr.transport.response import Response
-
-SENT = {"Accept-Encoding": "identity", "Accept": "*/*", "User-Agent": "azarr"}
-"""Headers of every request, unless the caller has them otherwise."""
 
 
 async def fetch(url: str, *, headers: Mapping[str, str], context: Context, most: int | None = None) -> Response:
@@ -28,13 +26,20 @@ async def fetch(url: str, *, headers: Mapping[str, str], context: Context, most:
     clients = _running(context) or await _started(context)
     if clients.process != os.getpid():
         raise StoreError("the process was forked while this event loop ran; connections cannot be shared: run a loop of its own")
-    slash, headers = url.find("/", len("https://")), {**SENT, **headers}
-    if slash > 0 and (origin := url[:slash]) not in clients.plain.unusual:
+    (origin, target), headers = origin_of(url), {**SENT, **headers}
+    if target and origin not in clients.plain.unusual:
         try:
-            return await clients.plain.get(origin, url[slash:], headers=headers, most=most, patience=context.timeout)
+            return await clients.plain.get(origin, target, headers=headers, most=most, patience=context.timeout)
         except Unusual:
             pass
     return await clients.full(url, headers, most, context.timeout)
+
+
+async def in_bulk(work: Any, store: Any, context: Context) -> None:
+    """Read chunks for the read `work`, of small objects of `store`, if there is a way to do so at less cost; the rest is left to it."""
+    clients = _running(context) or await _started(context)
+    if sys.platform == "linux" and clients.process == os.getpid():
+        await import_module("azarr.transport.many").read_many(work, clients.plain, store)
 
 
 class _Clients:

@@ -14,14 +14,17 @@ from collections import defaultdict
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import numpy as np
 
+from azarr._platform import together
 from azarr.errors import TimedOut, TransportError, TruncatedBody
 from azarr.scratch import Buffer
 from azarr.transport.response import Response
 
+SENT = {"Accept-Encoding": "identity", "Accept": "*/*", "User-Agent": "azarr"}
+"""Headers of every request, unless the caller has them otherwise."""
 HEAD = 16 << 10
 """Bytes that a head may have."""
 IDLE, ADDRESSES_LAST = 30.0, 60.0
@@ -100,6 +103,11 @@ class _Connection(asyncio.BufferedProtocol):
     @property
     def _came(self) -> str:
         return "no answer" if self._body is None else f"{self._got:,} of {len(self._body) - 1:,} bytes"
+
+    @property
+    def file(self) -> int:
+        """The number of its socket."""
+        return self.transport.get_extra_info("socket").fileno()
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -194,6 +202,21 @@ class _Connection(asyncio.BufferedProtocol):
             self.transport.abort()
 
 
+def origin_of(url: str) -> tuple[str, str]:
+    """Scheme, host and port of a URL; and the rest, which may be nothing."""
+    slash = url.find("/", len("https://"))
+    return (url, "") if slash < 0 else (url[:slash], url[slash:])
+
+
+def request(origin: str, target: str, headers: Mapping[str, str]) -> bytes:
+    """A GET as it is sent."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    text = f"GET {target} HTTP/1.1\r\nHost: {origin.partition('://')[2]}\r\n{lines}\r\n"
+    if not text.count("\r") == text.count("\n") == len(headers) + 3:
+        raise ValueError("a header or URL must not have line breaks")
+    return text.encode("latin-1")
+
+
 class Client:
     """Connections of one event loop, kept by origin. As many are open as there are requests at a time."""
 
@@ -210,15 +233,11 @@ class Client:
 
     async def get(self, origin: str, target: str, *, headers: Mapping[str, str], most: int | None, patience: float) -> Response:
         """The answer to GET. Errors: `TransportError`, and `Unusual`."""
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        text = f"GET {target} HTTP/1.1\r\nHost: {origin.partition('://')[2]}\r\n{lines}\r\n"
-        if not text.count("\r") == text.count("\n") == len(headers) + 3:
-            raise ValueError("a header or URL must not have line breaks")
-        request = text.encode("latin-1")
+        text = request(origin, target, headers)
         while True:
-            connection = self._kept(origin) or await self._connect(urlsplit(origin), min(CONNECT, patience))
+            connection = self._kept(origin) or await self._connect(origin, patience)
             try:
-                return await connection.ask(request, most, patience)
+                return await connection.ask(text, most, patience)
             except _Stale:
                 continue
             except Unusual:
@@ -247,7 +266,36 @@ class Client:
             self._all.discard(idle[0])
             idle.pop(0).close()
 
-    async def _connect(self, url: SplitResult, patience: float) -> _Connection:
+    async def lend(self, origin: str, count: int, patience: float) -> list[_Connection]:
+        """Connections that somebody else talks over, to be taken back when no answer is to come any more. Errors: `TransportError`."""
+        lent: list[_Connection] = []
+        while len(lent) < count and (kept := self._kept(origin)) is not None:
+            lent.append(kept)
+
+        async def connect() -> None:
+            lent.append(await self._connect(origin, patience))
+
+        try:
+            async with together() as group:
+                for _ in range(count - len(lent)):
+                    group.create_task(connect())
+        except BaseException:
+            self.take_back(origin, lent)
+            raise
+        for connection in lent:
+            connection.transport.pause_reading()
+        return lent
+
+    def take_back(self, origin: str, lent: list[_Connection]) -> None:
+        """What was lent; of those that are closed it is known, too."""
+        for connection in lent:
+            if connection.open:
+                connection.used, connection.moved = True, self.loop.time()
+                connection.transport.resume_reading()
+            self._give_back(origin, connection)
+
+    async def _connect(self, origin: str, patience: float) -> _Connection:
+        url, patience = urlsplit(origin), min(CONNECT, patience)
         host, secure = url.hostname or "", url.scheme == "https"
         if secure and self._ssl is None:
             self._ssl = await self.loop.run_in_executor(None, ssl.create_default_context)  # reads many files

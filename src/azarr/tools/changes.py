@@ -16,24 +16,15 @@ import numpy.typing as npt
 from azarr import metadata as v3
 from azarr import v2
 from azarr._engine import IndexCache, Target, change_document, delete_objects, fetch_documents, place_of, turn, write
-from azarr.access import Access
+from azarr.access import Access, writable
 from azarr.document import Document, is_object, parse
-from azarr.errors import MetadataError, ReadOnly
+from azarr.errors import MetadataError
 from azarr.layout import compile_layout
 from azarr.metadata import ArrayMetadata, GroupMetadata
 from azarr.selection import Region, basic, whole
-from azarr.stores import Holding, WritableStore
+from azarr.stores import Holding
 
 Metadata = TypeVar("Metadata", ArrayMetadata, GroupMetadata)
-
-
-def writable(access: Access, path: str) -> WritableStore:
-    """The store, if this may write to it."""
-    if access.mode == "r":
-        raise ReadOnly(f"{path or '/'} was opened to read; open it with mode='r+' to write")
-    if not isinstance(access.store, WritableStore):
-        raise ReadOnly(f"{access.store!r} cannot be written to")
-    return access.store
 
 
 @contextlib.asynccontextmanager
