@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import pickle
 import re
 import tomllib
@@ -215,6 +216,44 @@ async def test_names_that_zarr_reserves_are_refused_before_anything_is_written()
     with pytest.raises(InvalidKey, match="'__values__'"):
         await write(xarray.Dataset({None: ("x", [1])}), objects)
     assert objects == {}
+
+
+@pytest.mark.parametrize("mode", ["w", "a"])
+async def test_codecs_that_do_not_fit_are_refused_before_anything_is_written(mode: str) -> None:
+    objects: dict[str, bytes] = {}
+    await write(example(), objects)
+    before = dict(objects)
+    added = xarray.Dataset({"added": ("z", np.arange(4))})
+    for wrong in ({"compressors": [{"name": "zstdd"}]}, {"filters": [{"name": "transpose", "configuration": {"order": [1, 0]}}]}):
+        with pytest.raises(MetadataError, match=r"added/zarr.json: codecs"):
+            await write(added, objects, mode=mode, encoding={"added": wrong})
+        assert objects == before
+
+
+async def test_a_chunk_of_minus_one_is_the_whole_axis() -> None:
+    for chunks, expected in {(2, -1): (2, 4), -1: (6, 4)}.items():
+        for data in (example(), example().chunk(time=2)):
+            await write(data, objects := {}, encoding={"t": {"chunks": chunks}}, safe_chunks=False)
+            assert (await open_dataset(objects)).t.encoding["chunks"] == expected
+    with pytest.raises(ValueError, match=r"1 element or more, or -1 for the whole axis, not \(-2, 4\)"):
+        await write(example(), {}, encoding={"t": {"chunks": (-2, 4)}})
+
+
+async def test_codecs_of_zarr_python_are_taken_with_the_tuples_that_are_in_them() -> None:
+    sharding = zarr.codecs.ShardingCodec(chunk_shape=(1, 2), codecs=[zarr.codecs.TransposeCodec(order=(1, 0)), zarr.codecs.BytesCodec()])
+    for encoding in ({"filters": [zarr.codecs.TransposeCodec(order=(1, 0))]}, {"serializer": sharding}):
+        await write(example(), objects := {}, encoding={"t": encoding})
+        assert_identical(await (await open_dataset(objects)).load_async(), example())
+
+
+@pytest.mark.parametrize(("kind", "name"), [(str, "vlen-utf8"), (bytes, "vlen-bytes")])
+async def test_words_of_v2_that_were_read_are_written_as_they_were(kind: type[Any], name: str) -> None:
+    words = np.array(["a", "bb"], kind).tolist()
+    await azarr.save(objects := {}, "w", np.array(words, object), dtype=kind, zarr_format=2, dimension_names=["x"])
+    await write(await open_dataset(objects), again := {}, zarr_format=2)
+    document = json.loads(again["w/.zarray"])
+    assert (document["dtype"], document["filters"]) == ("|O", [{"id": name}])
+    assert (await (await open_dataset(again)).load_async()).w.values.tolist() == words
 
 
 async def test_fifty_variables_are_loaded_in_one_wave(no_bridge: None) -> None:
