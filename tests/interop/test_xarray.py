@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import pytest
 import test_xarray_backend
@@ -20,7 +21,7 @@ import zarr
 from xarray.testing import assert_identical
 
 import azarr
-from azarr.errors import InvalidKey, MetadataError, NodeExists, NodeNotFound, StoreError
+from azarr.errors import InvalidKey, MetadataError, NodeExists, NodeNotFound, ReadOnly, StoreError
 from azarr.integrations import sync
 from azarr.integrations.xarray import AzarrBackend, open_dataset, open_datatree, write
 from azarr.stores import MemoryStore
@@ -254,6 +255,14 @@ async def test_words_of_v2_that_were_read_are_written_as_they_were(kind: type[An
     document = json.loads(again["w/.zarray"])
     assert (document["dtype"], document["filters"]) == ("|O", [{"id": name}])
     assert (await (await open_dataset(again)).load_async()).w.values.tolist() == words
+
+
+async def test_other_processes_of_dask_write_files_but_not_into_memory(tmp_path: Path) -> None:
+    with dask.config.set(scheduler="processes"):
+        await write(example().chunk(time=2), tmp_path)
+        with pytest.raises(ReadOnly, match="of one process"):
+            await write(example().chunk(time=2), {})
+    assert_identical(xarray.open_dataset(tmp_path, engine="zarr").load(), example())
 
 
 async def test_fifty_variables_are_loaded_in_one_wave(no_bridge: None) -> None:

@@ -22,6 +22,7 @@ from azarr.document import dump
 from azarr.errors import InvalidKey, MetadataError, NodeNotFound
 from azarr.grid import check_path
 from azarr.integrations import sync
+from azarr.integrations.handles import refuse_one_process
 from azarr.integrations.xarray_reading import awaited, backends, coding, dimensions_of, keeps_consolidated, variable, xarray
 from azarr.metadata import ArrayMetadata, GroupMetadata
 from azarr.stores import Listing
@@ -41,6 +42,11 @@ class Target:
     write_empty: bool = False
     ready: bool = False
     waiting: list[tuple[Any, Any]] = field(default_factory=list[Any])
+
+    def __reduce__(self) -> Any:
+        if self.array is not None:
+            refuse_one_process(self.array.store)
+        return object.__reduce__(self)
 
     def resize(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
