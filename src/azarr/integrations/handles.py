@@ -36,8 +36,7 @@ def package(name: str) -> Any:
 
 def of_one_process(store: Any) -> bool:
     """Whether the objects are in the memory of this process, so that what another writes to its copy is lost."""
-    kind: type[Any] = getattr(store, "_class", type(store))
-    if MEMORY & {each.__name__ for each in kind.__mro__}:
+    if MEMORY & {kind.__name__ for kind in getattr(store, "_class", store.__class__).__mro__}:
         return True
     return any(of_one_process(each) for name in BENEATH if (each := getattr(store, name, None)) is not None)
 

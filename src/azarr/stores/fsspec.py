@@ -216,7 +216,7 @@ class FsspecStore:
 
     def _finds(self) -> bool:
         """Whether the filesystem has a deep listing of its own. The general one of fsspec leaves out what it could not list."""
-        kind: Any = self._class if self._shared is None else type(_below(self._shared))
+        kind: Any = self._class if self._shared is None else _below(self._shared).__class__
         method = "_find" if kind.async_impl is True else "find"
         return not getattr(kind, method).__module__.startswith(("fsspec.spec", "fsspec.asyn"))
 
