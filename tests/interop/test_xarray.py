@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import dask
+import numcodecs
 import numpy as np
 import pytest
 import test_xarray_backend
@@ -103,6 +104,19 @@ def test_variables_have_the_encoding_of_xarrays_own_backend(zarr_format: int, tm
     assert_identical(xarray.open_dataset(tmp_path / "again", engine="zarr"), example())
 
 
+def test_filters_of_v2_are_taken_by_zarr_python_as_they_were_read(tmp_path: Path) -> None:
+    filters = [numcodecs.Delta("i4"), numcodecs.Shuffle(4)]
+    encoding = {"t": {"filters": filters, "compressors": numcodecs.Zstd(1)}}
+    ds = xarray.Dataset({"t": ("x", np.arange(5, dtype="i4"))})
+    ds.to_zarr(tmp_path / "a", zarr_format=2, encoding=encoding)
+    found = xarray.open_dataset(tmp_path / "a", engine=AzarrBackend)
+    found.to_zarr(tmp_path / "b", zarr_format=2)
+    sync.run(write(found, tmp_path / "c", zarr_format=2))
+    for name in "bc":
+        assert zarr.open_array(tmp_path / name / "t").metadata.filters == tuple(filters)
+        assert_identical(xarray.open_dataset(tmp_path / name, engine="zarr").load(), ds)
+
+
 def spelled(value: Any) -> Any:
     """Codecs as JSON; all else as it is."""
     if isinstance(value, tuple):
@@ -152,6 +166,10 @@ def test_trees_are_opened_by_xarray(tmp_path: Path) -> None:
     tree = xarray.DataTree.from_dict({"/": example(), "/a/b": example().isel(time=[0])[["height"]]})
     tree.to_zarr(tmp_path)
     assert_identical(xarray.open_datatree(tmp_path, engine=AzarrBackend).load(), tree)
+    assert xarray.open_datatree(tmp_path, engine=AzarrBackend, group="a").groups == ("/", "/b")
+    for group, names in {None: ["/", "/a", "/a/b"], "/": [".", "a", "a/b"], "/a": [".", "b"], "a/b": ["."]}.items():
+        for engine in (AzarrBackend, "zarr"):
+            assert list(xarray.open_groups(tmp_path, engine=engine, group=group)) == names
     assert_identical(xarray.open_groups(tmp_path, engine=AzarrBackend)["/a/b"].load(), tree["a/b"].to_dataset(inherit=False))
 
 
