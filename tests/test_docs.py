@@ -16,6 +16,7 @@ import shlex
 import textwrap
 import threading
 import tokenize
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -171,6 +172,13 @@ def test_each_python_block_runs_and_gives_what_it_says(path: Path, zarr_format: 
     session = run_file(path, text, folder, zarr_format)
     assert not session.differences, "\n\n".join(session.differences)
     assert bool(session.compared) == ("```python" in text), "a file with code says what some of it gives"
+
+
+def test_the_tutorial_has_a_row_for_each_extra() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    table = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8").partition("## ")[0]
+    rows = re.findall(r"^\| ([^|]*) \|", table, re.MULTILINE)
+    assert {extra for row in rows for extra in re.findall(r"`([^`]+)`", row)} == set(extras)
 
 
 def test_a_result_that_is_not_as_the_document_says_is_found(folder: Path) -> None:

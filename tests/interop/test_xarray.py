@@ -206,7 +206,7 @@ async def test_what_is_not_there_is_an_error(no_bridge: None) -> None:
 async def test_what_is_written_is_read_by_zarr_python(zarr_format: int, chunks: Any, tmp_path: Path) -> None:
     ds = example() if chunks is None else example().chunk(chunks)
     await write(ds, tmp_path / "a", zarr_format=zarr_format)
-    with pytest.raises(NodeExists):
+    with pytest.raises(NodeExists, match="mode='w'"):
         await write(ds, tmp_path / "a", zarr_format=zarr_format)
     await write(await open_dataset(tmp_path / "a"), tmp_path / "b", zarr_format=zarr_format)
     assert zarr.open_group(tmp_path / "b", mode="r")["t"].dtype == "int16"
