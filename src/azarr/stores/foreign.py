@@ -46,7 +46,7 @@ def translated(error: Exception) -> AzarrError:
         return error
     if isinstance(error, ImportError):
         names = [each.name for each in _chain(error) if isinstance(each, ImportError) and each.name]
-        return MissingPackage("the store", names[-1] if names else "of its driver", str(error))
+        return MissingPackage("the store", names[-1] if names else "its driver", str(error))
     status, kinds = status_of(error), {kind for each in _chain(error) for kind in _kinds(each)}
     transient = bool(kinds & (BROKEN | WAITED | CUT)) if status is None else status in TRANSIENT
     facts: dict[str, Any] = {"status": status, "transient": transient}
