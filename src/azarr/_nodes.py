@@ -74,7 +74,7 @@ def member(group: GroupMetadata, path: str, prefix: str, lenient: bool) -> Found
 
 def may_be_node(path: str) -> bool:
     """Whether a node can be at this path."""
-    if path.isidentifier() and not path.startswith("__"):  # most are one plain name
+    if path.isidentifier():  # most are one plain name
         return True
     try:
         return check_path(path) == path != ""
