@@ -84,7 +84,7 @@ def may_be_node(path: str) -> bool:
 
 def _node(documents: Mapping[str, bytes], prefix: str, lenient: bool) -> Found | None:
     names = ["zarr.json"] if "zarr.json" in documents else list(documents)
-    parsed = {name: parse(documents[name], prefix + name, lenient=lenient and name != "zarr.json") for name in names}
+    parsed = {name: parse(documents[name], prefix + name, lenient=lenient) for name in names}
     return _described(parsed, prefix, lenient)
 
 

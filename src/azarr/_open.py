@@ -188,7 +188,7 @@ async def missing_above(access: Access, path: str, zarr_format: int) -> dict[str
     """The groups above `path` that are not there yet, outermost first. Errors: `NotAGroup`, `NodeExists` for those of another format."""
     parts, made = path.split("/"), dict[str, GroupMetadata]()
     above = ["/".join(parts[:count]) for count in range(len(parts)) if path]
-    for folder, node in (await find_all(access._replace(zarr_format=None), above)).items():
+    for folder, node in (await find_all(access._replace(zarr_format=None, lenient=True), above)).items():
         where = f"{folder or '/'} of {access.store!r}"
         if isinstance(node, ArrayMetadata):
             raise NotAGroup(f"an array stands at {where}; nodes stand in groups")

@@ -67,15 +67,15 @@ def parse(data: bytes | bytearray | memoryview, key: str, *, lenient: bool = Fal
     if depth > MAX_DEPTH:
         _check_depth(value, key)
     if bare:
-        reason = "the bare token is not JSON; lenient=True accepts it in Zarr v2"
+        reason = "the bare token is not JSON; lenient=True accepts it"
         raise MetadataError(reason, document=key, field=_place(value, bare[0]), value=bare[0][0])
     return value
 
 
-def dump(document: Mapping[str, JSON]) -> bytes:
-    """`document` as UTF-8 JSON, indented, with the strict forms only."""
+def dump(document: Mapping[str, JSON], *, lenient: bool = False) -> bytes:
+    """`document` as UTF-8 JSON, indented, with the strict forms only; `lenient`: with bare tokens where it had some."""
     try:
-        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode()
+        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=lenient).encode()
     except (TypeError, ValueError) as error:
         raise MetadataError(f"not to be written as JSON ({error}); attributes are text, finite numbers, lists and objects") from error
 
