@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import azarr
-from azarr.errors import InvalidKey, MetadataError, NodeNotFound, StoreError, UnknownCodec
+from azarr.errors import InvalidKey, MetadataError, NodeNotFound, StoreError, UnknownCodec, UnknownDataType, UnknownWarning
 from azarr.stores import MemoryStore
 from documents import v2_array, v3_array, waiting
 from hierarchies import GROUP, as_bytes, consolidated, inline, weather
@@ -134,7 +134,58 @@ async def test_a_member_with_an_unknown_codec_is_listed_but_not_opened():
             await read()
 
 
+@formats
+@pytest.mark.parametrize("is_consolidated", [True, False])
+async def test_an_array_of_an_unknown_data_type_hides_no_other(zarr_format: int, is_consolidated: bool):
+    store, strange = await weather(zarr_format), "bfloat17" if zarr_format == 3 else "<f17"
+    document = v3_array(data_type=strange) if zarr_format == 3 else v2_array(dtype=strange)
+    store["air/strange/zarr.json" if zarr_format == 3 else "air/strange/.zarray"] = as_bytes(document)
+    group = await azarr.open_group(consolidated(store) if is_consolidated else store)
+    assert sorted(await (await group.air).keys()) == ["empty", "strange", "temperature"]
+    with pytest.warns(UnknownWarning, match=f"air/strange of .* is left out: .*{strange}"):
+        assert sorted(await (await group.air).members()) == ["empty", "temperature"]
+    with pytest.warns(UnknownWarning):
+        assert sorted([path async for path, _ in group.walk()]) == ["air", "air/empty", "air/temperature", "rain"]
+    with pytest.warns(UnknownWarning):
+        assert "temperature" in str(await group.tree())
+    with pytest.raises(UnknownDataType, match=strange):
+        await group["air/strange"]
+    with pytest.raises(UnknownDataType, match=strange):
+        await (await group.air).members(strict=True)
+
+
+async def test_a_group_with_an_unknown_data_type_is_not_consolidated_so_that_nobody_misses_it():
+    store = {"zarr.json": as_bytes(GROUP), "a/zarr.json": as_bytes(v3_array(data_type="bfloat17"))}
+    with pytest.raises(UnknownDataType, match="bfloat17"):
+        await azarr.consolidate(store)
+    assert json.loads(store["zarr.json"]) == GROUP
+
+
+async def test_names_are_told_whatever_is_in_the_documents():
+    store = {"zarr.json": as_bytes(GROUP), "a/zarr.json": b"nonsense", "b/zarr.json": as_bytes(GROUP), "c/other": b""}
+    group = await azarr.open_group(store)
+    assert await group.keys() == ["a", "b"]
+    with pytest.raises(MetadataError, match=r"a/zarr\.json"):
+        await group.members()
+
+
 # Consolidated metadata
+
+
+async def test_consolidated_metadata_are_looked_through_once_for_all_members():
+    class Path(str):
+        looked = 0
+
+        def startswith(self, *given: Any) -> bool:
+            Path.looked += 1
+            return super().startswith(*given)
+
+    group = await azarr.open_group({"zarr.json": as_bytes({**GROUP, "consolidated_metadata": inline({})})})
+    names = {Path(f"g{number}{below}"): GROUP for number in range(100) for below in ("", "/a", "/a/b")}
+    group.metadata = group.metadata._replace(consolidated=names)
+    assert len([path async for path, _ in group.walk()]) == 300
+    assert Path.looked == 0
+    assert (await group["g7/a"]).known == ["b"]
 
 
 @formats

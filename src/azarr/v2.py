@@ -87,8 +87,8 @@ def dtype_from_json(value: JSON) -> NumPyDType:
             found: NumPyDType = np.dtype([(name, dtype_from_json(inner), *map(tuple, shape)) for name, inner, *shape in value])
         else:
             found = np.dtype(value if isinstance(value, str) and re.fullmatch(TYPE_STRING, value) else object)
-        if found.hasobject or not found.itemsize:
-            raise TypeError("a type string or a list of fields, of a fixed size")
+        if found.hasobject or not 0 < found.itemsize <= dtypes.MAX_ITEMSIZE:
+            raise TypeError(f"a type string or a list of fields, of a fixed size, at most {dtypes.MAX_ITEMSIZE} bytes")
     except UnknownDataType:  # of a field
         raise
     except (TypeError, ValueError) as error:

@@ -201,6 +201,12 @@ def test_strings_and_bytes_of_any_length_are_objects_with_a_filter_in_v2():
     assert created(dtype=str, zarr_format=2, filters=[{"id": "vlen-utf8"}])["filters"] == [{"id": "vlen-utf8"}]
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_names_that_other_writers_have_for_complex_numbers_are_known(zarr_format: int):
+    document = created(dtype="complex_float32", zarr_format=zarr_format)
+    assert document["data_type" if zarr_format == 3 else "dtype"] == ("complex64" if zarr_format == 3 else "<c8")
+
+
 def test_byte_order_is_kept_in_v2():
     assert created(dtype=">i2", zarr_format=2)["dtype"] == ">i2"
     assert created(dtype=">i2")["codecs"][0] == LITTLE

@@ -169,6 +169,13 @@ def test_other_forms_of_an_extension_are_refused(spec: Any, reason: str):
     assert str(caught.value) == reason
 
 
+def test_an_extension_may_say_that_it_must_be_understood():
+    assert named({"name": "a", "must_understand": True}, "chunk_grid") == ("a", {})
+    for other in (1, "true", None):
+        with pytest.raises(MetadataError, match=r"only name, configuration are allowed, not \['must_understand'\]"):
+            named({"name": "a", "must_understand": other}, "chunk_grid")
+
+
 def test_an_extension_may_have_other_keys_where_they_are_named():
     assert named({"name": "a", "must_understand": False}, "codecs[0]", "must_understand") == ("a", {})
 

@@ -261,6 +261,9 @@ def test_every_data_type_of_v2_comes_back_from_numpy(value: Any):
         [["a", "<f4"], ["a", "<f4"]],
         [["a", "|O"]],
         [["a", [["b", "|S0"]]]],
+        "<U500000000",
+        [["a", "|S60000000"], ["b", "|S60000000"]],
+        [["a", "|u1", [70000000]]],
     ],
 )
 def test_other_data_types_are_refused(value: Any):

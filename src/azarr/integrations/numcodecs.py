@@ -107,6 +107,8 @@ class ForeignSerializer(Foreign, ArrayBytes):
 
     def decode(self, data: Buffer, chunk: ChunkSpec, scratch: Scratch) -> Array:
         raw = view(data).tobytes()
+        if self.id == "vlen-array":  # as many items are allocated as the first u32 says
+            check_size(int.from_bytes(raw[:4], "little"), chunk.size, f"{self.name} (in elements)")
         found = self._objects(raw, chunk) if self.id in OBJECTS else self.run(raw)
         check_size(found.size, chunk.size, f"{self.name} (in elements)")
         return found.reshape(chunk.shape)
@@ -119,7 +121,10 @@ class ForeignSerializer(Foreign, ArrayBytes):
             *items, _, shape = parse(raw)
             check_size(math.prod(shape), chunk.size, "the shape (in elements)")
             found = np.empty(shape, object)
-            found[:] = items
+            if shape:
+                found[:] = items
+            else:
+                found[()] = items[0]
         except Exception as error:  # what the libraries raise, and what comes of lists that are something else
             raise ChunkDecodeError(f"{self.name} cannot decode this ({error})") from error
         return found

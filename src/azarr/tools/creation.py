@@ -112,6 +112,7 @@ def _lengths(given: Lengths) -> list[int]:
 
 def _types(dtype: Any, zarr_format: int) -> tuple[DataType, NumPyDType]:
     """Zarr's data type, and NumPy's in the byte order to store, which a v2 document names; v2 has structs that v3 has no words for."""
+    dtype = dtypes.ALIASES.get(dtype, dtype) if isinstance(dtype, str) else dtype
     varies = isinstance(dtype, (DataType, np.dtypes.StringDType)) or is_object(dtype) or dtype in (str, bytes, "string", "bytes")
     if zarr_format == 3 or varies:
         found = dtypes.from_numpy(dtype)

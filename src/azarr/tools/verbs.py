@@ -61,7 +61,7 @@ async def consolidate(store: Any, path: str = "", *, lenient: bool = False, cont
     access = creating(store, None, context)
     group: Any = await open_group(access.store, path, mode="r+", lenient=lenient, context=access.context)
     prefix, documents = f"{group.path}/" if group.path else "", dict[str, JSON]()
-    async for name, node in group.walk():
+    async for name, node in group.walk(strict=True):  # what is left out would be hidden from all
         documents.update({f"{name}/{key}": document for key, document in documents_of(node.metadata).items()})
     if group.zarr_format == 2:
         own = documents_of(group.metadata)
