@@ -68,8 +68,7 @@ def names_of(access: Access, kind: str) -> tuple[str, ...]:
 def member(group: GroupMetadata, path: str, prefix: str, lenient: bool, below: Mapping[str, JSON] | None = None) -> Found | None:
     """The node at `path` by the consolidated metadata of the group at `prefix`; a group below gets its share of them, `below`."""
     members = group.consolidated or {}
-    if below is None:
-        below = {name[len(path) + 1 :]: item for name, item in members.items() if name.startswith(f"{path}/")}
+    below = {key[len(path) + 1 :]: item for key, item in members.items() if key.startswith(f"{path}/")} if below is None else below
     documents = members.get(path, {}) if group.zarr_format == 2 else {"zarr.json": members[path]} if path in members else {}
     found = _described(documents, f"{prefix}{path}/", lenient)
     if isinstance(found, ArrayMetadata):

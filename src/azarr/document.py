@@ -81,15 +81,12 @@ def dump(document: Mapping[str, JSON], *, lenient: bool = False) -> bytes:
 
 
 def named(spec: JSON, field: str, *more: str) -> tuple[str, Document]:
-    """Name and configuration of an extension point: an object, or since 3.1 a bare name. `more` are other keys it may have.
-
-    The spec: "must_understand" is true where it is not there, so it may stand there.
-    """
+    """Name and configuration of an extension point: an object, or since 3.1 a bare name. `more` are other keys it may have."""
     if isinstance(spec, str):
         return spec, {}
     if not is_object(spec) or not isinstance(spec.get("name"), str):
         raise MetadataError("a name is needed, or an object with a name", field=field, value=spec)
-    allowed = ("name", "configuration", *more)
+    allowed = ("name", "configuration", *more)  # and what is true where it is absent, the spec says
     if unknown := sorted(name for name in spec if name not in allowed and (name != "must_understand" or spec[name] is not True)):
         raise MetadataError(f"only {', '.join(allowed)} are allowed", field=field, value=unknown)
     configuration = spec.get("configuration", {})

@@ -118,7 +118,6 @@ def _struct(fields: JSON, field: str) -> NumPyDType:
     if not is_list(fields) or not fields:
         raise MetadataError("a struct has a list of fields, at least one", field=f"{field}.fields", value=fields)
     parts: dict[str, NumPyDType] = {}
-    size = 0
     for entry in fields:
         pair = [entry.get("name"), entry.get("data_type")] if is_object(entry) else entry
         if not is_list(pair) or len(pair) != 2 or not isinstance(pair[0], str) or not pair[0] or pair[0] in parts:
@@ -127,7 +126,6 @@ def _struct(fields: JSON, field: str) -> NumPyDType:
         if not inner.fixed:
             raise MetadataError("fields of a struct have a fixed size", field=f"{field}.{pair[0]}", value=pair[1])
         parts[pair[0]] = inner.numpy
-        size += inner.numpy.itemsize
-    if size > MAX_ITEMSIZE:
+    if (size := sum(part.itemsize for part in parts.values())) > MAX_ITEMSIZE:
         raise MetadataError(f"a struct has at most {MAX_ITEMSIZE} bytes", field=f"{field}.fields", value=size)
     return np.dtype(list(parts.items()))

@@ -14,6 +14,7 @@ from azarr.codecs.registry import load
 from azarr.dtypes import NumPyDType
 from azarr.errors import ChunkDecodeError, MetadataError, MissingPackage
 from azarr.scratch import Buffer, Bytes, Scratch, view
+from azarr.v2 import TYPED
 
 PACKAGES = {"zfpy": "zfpy", "pcodec": "pcodec", "msgpack2": "msgpack", "crc32c": "crc32c"}
 ADDED = {"shuffle": 0, "fletcher32": 4, "crc32": 4, "crc32c": 4, "adler32": 4, "jenkins_lookup3": 4}
@@ -50,15 +51,23 @@ class Foreign:
             raise ChunkDecodeError(f"{self.name} cannot decode this ({error})") from error
         return found if hasattr(found, "dtype") else np.frombuffer(found, np.uint8)
 
-    def made(self, data: Any, dtype: NumPyDType | None = None) -> Array:
-        """`data` encoded."""
-        return np.ascontiguousarray(self.codec(dtype).encode(data))
+    def made(self, data: Any, dtype: NumPyDType | None = None, elements: NumPyDType | None = None) -> Array:
+        """`data` encoded; where `elements` are given, it is bytes of such."""
+        codec = self.codec(dtype)
+        try:
+            return np.ascontiguousarray(codec.encode(data if elements is None else data.view(elements)))
+        except Exception as error:  # as above
+            raise ChunkDecodeError(f"{self.name} cannot encode this ({error})") from error
 
 
 class ForeignBytes(Foreign, BytesBytes):
     """A codec of bytes, or a filter of v2, which may store elements of one byte as elements of sixteen."""
 
     growth = 16.0
+
+    def __init__(self, name: str, configuration: Configuration) -> None:
+        super().__init__(name, configuration)
+        self.elements = np.dtype(self.configuration.pop("dtype", "u1")) if self.id in TYPED else None
 
     def encoded_size(self, size: int) -> int | None:
         return size + ADDED[self.id] if self.id in ADDED else None
@@ -73,7 +82,7 @@ class ForeignBytes(Foreign, BytesBytes):
         return view(np.ascontiguousarray(found))
 
     def encode(self, data: Buffer) -> Buffer:
-        return view(self.made(view(data)))
+        return view(self.made(view(data), elements=self.elements))
 
 
 class ForeignFilter(Foreign, ArrayArray):

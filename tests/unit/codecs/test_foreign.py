@@ -270,7 +270,31 @@ def test_a_compressor_of_arrays_is_a_serializer(monkeypatch: pytest.MonkeyPatch)
     assert pipeline.decode(stored, Scratch()).tolist() == [1, 2, 3]
 
 
+@pytest.mark.parametrize("name", ["zfpy", "pcodec"])
+def test_a_compressor_of_arrays_is_given_elements_in_v2(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setitem(numcodecs.registry.codec_registry, name, Backwards)
+    ours = codec(f"v2:{name}", dtype="<i4")
+    stored = ours.encode(np.array([1, 2, 3], "<i4").tobytes())
+    assert bytes(memoryview(stored)) == np.array([3, 2, 1], "<i4").tobytes()
+    assert decoded(ours, stored, 12) == np.array([1, 2, 3], "<i4").tobytes()
+
+
+def test_bits_are_rounded_in_v2() -> None:
+    values = np.array([1.0, 1.1, -3.3], "<f4")
+    stored = codec("v2:bitround", dtype="<f4", keepbits=3).encode(values.tobytes())
+    assert bytes(memoryview(stored)) == numcodecs.BitRound(keepbits=3).encode(values.copy()).tobytes()
+
+
 # What is refused
+
+
+@pytest.mark.parametrize(
+    ("name", "configuration", "nbytes"),
+    [("v2:bitround", {"keepbits": 3, "dtype": "<i4"}, 8), ("v2:bitround", {"keepbits": 3, "dtype": "<f4"}, 7), ("v2:shuffle", {"elementsize": "x"}, 8)],
+)
+def test_what_numcodecs_cannot_encode_is_an_error_that_names_the_codec(name: str, configuration: dict[str, Any], nbytes: int) -> None:
+    with pytest.raises(ChunkDecodeError, match=rf"{name} cannot encode this \(.+\)"):
+        codec(name, **configuration).encode(bytes(nbytes))
 
 
 @pytest.mark.parametrize(
