@@ -140,6 +140,8 @@ NEEDS: dict[str, str] = {
     "unit/codecs/test_registry.py::test_a_package_that_is_not_installed_is_named_with_the_line_that_installs_it": PIP,
     "unit/codecs/test_streams.py::test_a_python_that_lacks_a_module_is_named": PIP,
     "unit/codecs/test_streams_zstd.py::test_what_is_not_installed_is_named_with_the_line_that_installs_it": PIP,
+    "unit/codecs/test_scale_offset.py::test_a_fill_value_that_is_of_no_number_of_another_filter_is_no_error": PACKAGES,
+    "unit/test_creation.py::test_what_numcodecs_refuses_is_not_stored": PACKAGES,
     "unit/test_plan.py::test_blocks_are_counted_before_they_are_kept": LONG,
     "unit/test_plan.py::test_rows_of_a_long_axis_are_made_while_they_are_consumed": LONG,
     "unit/test_plan.py::test_work_is_made_while_it_is_consumed": LONG,

@@ -24,6 +24,18 @@ def is_chunk(key: str) -> bool:
     return key.startswith("c/")
 
 
+class CountedText(str):
+    """Text that counts how often any of it is compared."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        CountedText.compared += 1
+        return super().__eq__(other)
+
+    __hash__ = str.__hash__
+
+
 class Held:
     """A store that waits. Chunk requests after the first `free` are held until `gate` is set. `open` of them have no answer yet."""
 

@@ -163,3 +163,56 @@ async def test_rows_are_seen_once_they_are_stored():
     writes.clear()
     await array.resize((1,))
     assert writes == ["zarr.json"]
+
+
+def xarray_wrote(zarr_format: int) -> dict[str, bytes]:
+    """A group of two arrays; the root, the array and the consolidated metadata have the bare tokens that zarr-python writes."""
+    if zarr_format == 2:
+        array = b'{"zarr_format": 2, "shape": [2], "chunks": [2], "dtype": "<f4", "compressor": null, "fill_value": NaN, "order": "C", "filters": null}'
+        store = {"x/.zarray": array, "y/.zarray": array, "x/.zattrs": b'{"missing_value": NaN}', ".zattrs": b'{"nothing": -Infinity}', ".zgroup": b'{"zarr_format": 2}'}
+        return store | {".zmetadata": b'{"zarr_consolidated_format": 1, "metadata": {"x/.zarray": %s}}' % array}
+    array = b"""{"zarr_format": 3, "node_type": "array", "shape": [2], "data_type": "uint8", "fill_value": 0, "codecs": ["bytes"], "attributes": {%s},
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2]}}, "chunk_key_encoding": "default"}"""
+    bare, plain = array % b'"missing_value": NaN', array % b""
+    root = b"""{"zarr_format": 3, "node_type": "group", "attributes": {"nothing": -Infinity},
+        "consolidated_metadata": {"kind": "inline", "must_understand": false, "metadata": {"x": %s}}}""" % bare
+    return {"zarr.json": root, "x/zarr.json": bare, "y/zarr.json": plain}
+
+
+@FORMATS
+@pytest.mark.parametrize("held", [True, False], ids=["holding", "not holding"])
+async def test_nodes_with_bare_tokens_are_changed_where_they_are_opened_leniently(zarr_format: int, held: bool, tmp_path: Any):
+    store: Any = Waiting()
+    if held:
+        store = LocalStore(tmp_path)
+    for key, data in xarray_wrote(zarr_format).items():
+        await store.set(key, data)
+    array = await azarr.open_array(store, "x", mode="r+", lenient=True)
+    array = await array.update_attrs({"units": "K"})
+    array = await array.append([7])
+    array = await array.resize((4,))
+    array = await azarr.open_array(store, "x", lenient=True)
+    assert array.shape == (4,)
+    assert str(dict(array.attrs)) == "{'missing_value': nan, 'units': 'K'}"
+    assert (await array[2]).tolist() == 7
+    with pytest.raises(MetadataError, match="not to be written as JSON"):  # what is new has the strict forms
+        await (await azarr.open_array(store, "x", mode="r+", lenient=True)).update_attrs({"more": float("nan")})
+    group = await (await azarr.open_group(store, mode="r+", lenient=True)).update_attrs({"title": "t"})
+    assert str(dict(group.attrs)) == "{'nothing': -inf, 'title': 't'}"
+
+
+@FORMATS
+async def test_nodes_beside_others_with_bare_tokens_are_made_changed_and_deleted(zarr_format: int):
+    store = xarray_wrote(zarr_format)
+    await azarr.create_array(store, "z", shape=1, dtype="u1", zarr_format=zarr_format)
+    assert "x" not in (await azarr.open_group(store, lenient=True)).known  # no longer consolidated
+    store = xarray_wrote(zarr_format)
+    if zarr_format == 3:
+        array = await azarr.open_array(store, "y", mode="r+")
+        assert (await (await array.update_attrs({"units": "K"})).resize((3,))).shape == (3,)
+    await azarr.delete(store, "x")
+    assert sorted(await (await azarr.open_group(store, lenient=True)).keys()) == ["y"]
+    with pytest.raises(MetadataError, match="lenient=True accepts it"):
+        await azarr.consolidate(store)
+    group = await azarr.consolidate(store, lenient=True)
+    assert (group.known, str(dict(group.attrs))) == (["y"], "{'nothing': -inf}")

@@ -6,13 +6,14 @@ duplicate key `shape`: test_duplicate_shape_is_refused
 duplicate `fill_value`: test_duplicate_fill_value_is_refused, test_duplicate_key_inside_attributes_is_refused
 bare codec name `"bytes"`: test_bare_codec_name_is_accepted
 unknown codec, must_understand false: test_unknown_codec_that_need_not_be_understood_is_skipped_on_read_with_a_warning,
+    test_an_unknown_codec_in_a_shard_is_skipped_on_read_and_never_written,
     test_unknown_codec_that_need_not_be_understood_is_never_written, test_no_array_is_created_with_an_unknown_codec
 `shape: [true]`: test_true_is_not_a_length
 `shape: [4.0]`: test_a_float_is_not_a_length
 chunk length 0: test_chunk_length_zero_is_refused
 fill `true` for uint8: test_true_is_not_a_fill_value_of_uint8
 fill `1.0` for uint8: test_fill_value_1_0_for_uint8_is_refused_strictly, test_fill_value_1_0_for_uint8_is_accepted_in_lenient_mode
-bare `NaN` in JSON: test_bare_nan_is_refused_by_default, test_bare_nan_is_read_in_lenient_v2_mode
+bare `NaN` in JSON: test_bare_nan_is_refused_by_default, test_bare_nan_is_read_in_lenient_mode
 nesting 100,000 deep in attributes: test_nesting_of_100_000_is_a_typed_error,
     test_nesting_is_limited_to_64_outside_and_512_inside_attributes
 bool byte 2 or 255: test_bool_bytes_other_than_0_and_1_are_refused, test_bool_bytes_other_than_0_and_1_are_true_in_lenient_mode
@@ -80,7 +81,7 @@ def says(error: AzarrError, *parts: str) -> bool:
 
 def test_every_test_that_a_row_names_is_here():
     named = re.findall(r"test_\w+", __doc__ or "")
-    assert len(named) == 33
+    assert len(named) == 34
     assert [name for name in named if name not in globals()] == []
 
 
@@ -131,6 +132,20 @@ async def test_unknown_codec_that_need_not_be_understood_is_never_written():
         await array[...].write(np.zeros(4, "u1"))
     assert says(caught.value, "zarr.json", "codecs", "example.sparkle")
     assert store["c/0"] == b"\1\2\3\4"
+
+
+@both_ways
+async def test_an_unknown_codec_in_a_shard_is_skipped_on_read_and_never_written(way: Way):
+    data = shard(b"\1\2\3\4", (0, 2), (2, 2))
+    store = v3_store(v3_array(codecs=sharded(2, codecs=["bytes", *UNKNOWN])), {"c/0": data})
+    with pytest.warns(LegacyWarning, match=r"example\.sparkle"):
+        array = await azarr.open_array(way(store))
+    assert (await array[...]).tolist() == [1, 2, 3, 4]
+    with pytest.warns(LegacyWarning):
+        array = await azarr.open_array(store, mode="r+")
+    with pytest.raises(UnknownCodec):
+        await array[...].write(np.zeros(4, "u1"))
+    assert store["c/0"] == data
 
 
 async def test_no_array_is_created_with_an_unknown_codec():
@@ -224,13 +239,15 @@ async def test_bare_nan_in_attributes_is_refused_by_default():
     assert says(error, ".zattrs", "missing", "NaN")
 
 
-async def test_bare_nan_is_read_in_lenient_v2_mode():
+async def test_bare_nan_is_read_in_lenient_mode():
     store = v2_store(v2_array(dtype="<f4", fill_value=float("nan"))) | {".zattrs": b'{"low": -Infinity}'}
     array = await azarr.open_array(store, lenient=True)
     assert np.isnan(await array[...]).all()
     assert array.attrs["low"] == -np.inf
-    error = await refusal(v3_store(v3_array(data_type="float32", fill_value=float("nan"))), lenient=True)
-    assert says(error, "zarr.json", "fill_value", "NaN")
+    store = v3_store(v3_array(data_type="uint8", attributes={"low": [-np.inf]}))
+    assert (await azarr.open_array(store, lenient=True)).attrs["low"] == [-np.inf]
+    error = await refusal(v3_store(v3_array(fill_value=float("nan"))), lenient=True)
+    assert says(error, "zarr.json", "fill_value", "nan")
 
 
 def nested(depth: int, opening: str = "[", closing: str = "]") -> str:

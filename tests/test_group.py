@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import azarr
-from azarr.errors import InvalidKey, MetadataError, NodeNotFound, StoreError, UnknownCodec
+from azarr.errors import InvalidKey, MetadataError, NodeNotFound, StoreError, UnknownCodec, UnknownDataType, UnknownWarning
 from azarr.stores import MemoryStore
-from documents import v3_array, waiting
+from documents import v2_array, v3_array, waiting
 from hierarchies import GROUP, as_bytes, consolidated, inline, weather
 
 formats = pytest.mark.parametrize("zarr_format", [2, 3])
@@ -91,7 +91,7 @@ async def test_a_member_that_is_not_there_is_named(zarr_format: int):
         await (await azarr.open_group(consolidated(store))).air.rain
 
 
-@pytest.mark.parametrize("path", ["../secret", "a/../../secret", "__a", "a/.", "a/zarr.json"])
+@pytest.mark.parametrize("path", ["../secret", "a/../../secret", "a/.", "a/zarr.json"])
 async def test_a_path_that_leaves_the_group_is_refused_at_once(path: str):
     group = await azarr.open_group(await weather())
     with pytest.raises(InvalidKey, match="is not a path of a node"):
@@ -134,7 +134,58 @@ async def test_a_member_with_an_unknown_codec_is_listed_but_not_opened():
             await read()
 
 
+@formats
+@pytest.mark.parametrize("is_consolidated", [True, False])
+async def test_an_array_of_an_unknown_data_type_hides_no_other(zarr_format: int, is_consolidated: bool):
+    store, strange = await weather(zarr_format), "bfloat17" if zarr_format == 3 else "<f17"
+    document = v3_array(data_type=strange) if zarr_format == 3 else v2_array(dtype=strange)
+    store["air/strange/zarr.json" if zarr_format == 3 else "air/strange/.zarray"] = as_bytes(document)
+    group = await azarr.open_group(consolidated(store) if is_consolidated else store)
+    assert sorted(await (await group.air).keys()) == ["empty", "strange", "temperature"]
+    with pytest.warns(UnknownWarning, match=f"air/strange of .* is left out: .*{strange}"):
+        assert sorted(await (await group.air).members()) == ["empty", "temperature"]
+    with pytest.warns(UnknownWarning):
+        assert sorted([path async for path, _ in group.walk()]) == ["air", "air/empty", "air/temperature", "rain"]
+    with pytest.warns(UnknownWarning):
+        assert "temperature" in str(await group.tree())
+    with pytest.raises(UnknownDataType, match=strange):
+        await group["air/strange"]
+    with pytest.raises(UnknownDataType, match=strange):
+        await (await group.air).members(strict=True)
+
+
+async def test_a_group_with_an_unknown_data_type_is_not_consolidated_so_that_nobody_misses_it():
+    store = {"zarr.json": as_bytes(GROUP), "a/zarr.json": as_bytes(v3_array(data_type="bfloat17"))}
+    with pytest.raises(UnknownDataType, match="bfloat17"):
+        await azarr.consolidate(store)
+    assert json.loads(store["zarr.json"]) == GROUP
+
+
+async def test_names_are_told_whatever_is_in_the_documents():
+    store = {"zarr.json": as_bytes(GROUP), "a/zarr.json": b"nonsense", "b/zarr.json": as_bytes(GROUP), "c/other": b""}
+    group = await azarr.open_group(store)
+    assert await group.keys() == ["a", "b"]
+    with pytest.raises(MetadataError, match=r"a/zarr\.json"):
+        await group.members()
+
+
 # Consolidated metadata
+
+
+async def test_consolidated_metadata_are_looked_through_once_for_all_members():
+    class Path(str):
+        looked = 0
+
+        def startswith(self, *given: Any) -> bool:
+            Path.looked += 1
+            return super().startswith(*given)
+
+    group = await azarr.open_group({"zarr.json": as_bytes({**GROUP, "consolidated_metadata": inline({})})})
+    names = {Path(f"g{number}{below}"): GROUP for number in range(100) for below in ("", "/a", "/a/b")}
+    group.metadata = group.metadata._replace(consolidated=names)
+    assert len([path async for path, _ in group.walk()]) == 300
+    assert Path.looked == 0
+    assert (await group["g7/a"]).known == ["b"]
 
 
 @formats
@@ -239,7 +290,7 @@ async def test_groups_of_v3_have_a_document_always():
     assert (await group.a.b).path == "a/b"
 
 
-@pytest.mark.parametrize("path", ["../secret", "/secret", "a//b", "a/../../secret", "..", "__secret", "a/", ""])
+@pytest.mark.parametrize("path", ["../secret", "/secret", "a//b", "a/../../secret", "..", "a/", ""])
 async def test_a_consolidated_key_that_leaves_the_group_is_refused_and_says_why(path: str):
     if path:  # in v2 the empty path is the root itself
         v2 = {f"{path}/.zgroup": {"zarr_format": 2}}
@@ -249,6 +300,30 @@ async def test_a_consolidated_key_that_leaves_the_group_is_refused_and_says_why(
     with pytest.raises(MetadataError) as caught:
         await azarr.open_group({"zarr.json": as_bytes({**GROUP, "consolidated_metadata": inline({path: GROUP})})})
     assert says(caught.value, "zarr.json", path)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("is_consolidated", [True, False])
+async def test_names_that_the_specification_reserves_are_read(zarr_format: int, is_consolidated: bool):
+    """AnnData of old kept its categories in obs/__categories, and zarr-python makes such groups in v3 too."""
+    if zarr_format == 2:
+        store = {"obs/__categories/cell/.zarray": as_bytes(v2_array()), "obs/__categories/cell/0": b"\1\2\3\4"}
+        store |= dict.fromkeys((".zgroup", "obs/.zgroup", "obs/__categories/.zgroup"), b'{"zarr_format": 2}')
+    else:
+        store = {"obs/__categories/cell/zarr.json": as_bytes(v3_array()), "obs/__categories/cell/c/0": b"\1\2\3\4"}
+        store |= dict.fromkeys(("zarr.json", "obs/zarr.json", "obs/__categories/zarr.json"), as_bytes(GROUP))
+    group = await (azarr.consolidate(store) if is_consolidated else azarr.open_group(store).open())
+    assert [path async for path, _ in group.walk()] == ["obs", "obs/__categories", "obs/__categories/cell"]
+    assert (await group["obs/__categories/cell"][...]).tolist() == [1, 2, 3, 4]
+    assert (await azarr.open_array(store, "obs/__categories/cell")[...]).tolist() == [1, 2, 3, 4]
+
+
+async def test_names_that_the_specification_reserves_are_made_in_v2_alone():
+    made = await azarr.create_array({}, "__categories/cell", shape=1, dtype="i4", zarr_format=2)
+    assert made.path == "__categories/cell"
+    for name in ("__categories", "..."):
+        with pytest.raises(InvalidKey, match="is not a path of a node"):
+            await azarr.create_group({}, name)
 
 
 def says(error: MetadataError, document: str, path: str) -> bool:

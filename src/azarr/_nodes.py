@@ -31,7 +31,7 @@ async def find(access: Access, path: str, kind: str) -> Found:
 
     Errors: `NodeNotFound`, `NotAnArray`, `NotAGroup`, `MetadataError`, `StoreError`.
     """
-    names = [name for name in _names(access, kind) if name != ".zmetadata" or access.consolidated is not False]
+    names = [name for name in names_of(access, kind) if name != ".zmetadata" or access.consolidated is not False]
     where = f"{path or '/'} of {access.store!r}"
     found = (await find_all(access, [path], names))[path]
     if found is None and kind != "node" and access.zarr_format != 3:  # perhaps the other kind is there: say so
@@ -49,24 +49,30 @@ async def find(access: Access, path: str, kind: str) -> Found:
 
 async def find_all(access: Access, paths: Sequence[str], names: Sequence[str] = ()) -> dict[str, Found | None]:
     """For each of `paths` the node that its documents `names` describe; None where there is none."""
-    prefixes, names = [f"{path}/" if path else "" for path in paths], names or _names(access, "member")
-    fetched = iter(await fetch_documents(access.store, [prefix + name for prefix in prefixes for name in names], access.context))
-    documents = [{name: data for name in names if (data := next(fetched)) is not None} for _ in prefixes]
-    return {path: _node(found, prefix, access.lenient) for path, prefix, found in zip(paths, prefixes, documents, strict=True)}
+    found = await documents_at(access, paths, names or names_of(access, "member"))
+    return {path: node_of(documents, path, access.lenient) for path, documents in found.items()}
 
 
-def _names(access: Access, kind: str) -> tuple[str, ...]:
+async def documents_at(access: Access, paths: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, bytes]]:
+    """For each of `paths` those of its documents `names` that are there."""
+    keys = [f"{path}/{name}" if path else name for path in paths for name in names]
+    fetched = iter(await fetch_documents(access.store, keys, access.context))
+    return {path: {name: data for name in names if (data := next(fetched)) is not None} for path in paths}
+
+
+def names_of(access: Access, kind: str) -> tuple[str, ...]:
+    """The documents to ask for."""
     return ("zarr.json",) * (access.zarr_format != 2) + V2_DOCUMENTS[kind] * (access.zarr_format != 3)
 
 
-def member(group: GroupMetadata, path: str, prefix: str, lenient: bool) -> Found | None:
-    """The node at `path` by the consolidated metadata of the group at `prefix`; a group below gets its share of them."""
+def member(group: GroupMetadata, path: str, prefix: str, lenient: bool, below: Mapping[str, JSON] | None = None) -> Found | None:
+    """The node at `path` by the consolidated metadata of the group at `prefix`; a group below gets its share of them, `below`."""
     members = group.consolidated or {}
+    below = {key[len(path) + 1 :]: item for key, item in members.items() if key.startswith(f"{path}/")} if below is None else below
     documents = members.get(path, {}) if group.zarr_format == 2 else {"zarr.json": members[path]} if path in members else {}
     found = _described(documents, f"{prefix}{path}/", lenient)
     if isinstance(found, ArrayMetadata):
         return found
-    below = {name[len(path) + 1 :]: item for name, item in members.items() if name.startswith(f"{path}/")}
     if found is None and (not below or group.zarr_format == 3):  # v2 has groups without a document
         return None
     return (found or GroupMetadata(zarr_format=2))._replace(consolidated=below)
@@ -74,7 +80,7 @@ def member(group: GroupMetadata, path: str, prefix: str, lenient: bool) -> Found
 
 def may_be_node(path: str) -> bool:
     """Whether a node can be at this path."""
-    if path.isidentifier() and not path.startswith("__"):  # most are one plain name
+    if path.isidentifier():  # most are one plain name
         return True
     try:
         return check_path(path) == path != ""
@@ -82,14 +88,16 @@ def may_be_node(path: str) -> bool:
         return False
 
 
-def _node(documents: Mapping[str, bytes], prefix: str, lenient: bool) -> Found | None:
+def node_of(documents: Mapping[str, bytes], path: str, lenient: bool) -> Found | None:
+    """The node at `path` that its documents, by name, describe; None where there is none."""
+    prefix = f"{path}/" if path else ""
     names = ["zarr.json"] if "zarr.json" in documents else list(documents)
-    parsed = {name: parse(documents[name], prefix + name, lenient=lenient and name != "zarr.json") for name in names}
+    parsed = {name: parse(documents[name], prefix + name, lenient=lenient) for name in names}
     return _described(parsed, prefix, lenient)
 
 
 def _described(documents: Mapping[str, JSON], prefix: str, lenient: bool) -> Found | None:
-    """The node that its documents, by name, describe; None where there is none. Those of consolidated metadata may be anything."""
+    """As `node_of`, of documents that are parsed. Those of consolidated metadata may be anything."""
     for name, document in documents.items():
         if not is_object(document):
             raise MetadataError("the document must be a JSON object", document=prefix + name, field="document", value=document)

@@ -123,7 +123,7 @@ async def create_group(
     context: Context | None = None, storage_options: Document | None = None,
 ) -> Group:  # fmt: skip
     """Create a group, and those above it that are not there yet. Errors: `NodeExists` unless `overwrite`, which deletes what is there."""
-    access, path = creating(store, zarr_format, context, storage_options), check_path(path)
+    access, path = creating(store, zarr_format, context, storage_options), check_path(path, new=zarr_format == 3)
     metadata = GroupMetadata(attributes or {}, zarr_format)
     await create(access, path, metadata, overwrite)
     return Group(metadata, access, path)
@@ -142,7 +142,7 @@ async def create_array(
     them, or None; `compressors="auto"` is zstd. `fill_value` None is the zero of the data type. `order="F"` stores chunks transposed.
     Errors: `NodeExists` unless `overwrite`, which deletes what is there; `MetadataError`; `UnknownCodec`.
     """
-    access, path = creating(store, zarr_format, context, storage_options), check_path(path)
+    access, path = creating(store, zarr_format, context, storage_options), check_path(path, new=zarr_format == 3)
     metadata: ArrayMetadata = tool("creation").array_metadata(
         shape=shape, dtype=dtype, chunks=chunks, shards=shards, filters=filters, serializer=serializer, compressors=compressors,
         fill_value=fill_value, dimension_names=dimension_names, attributes=attributes, zarr_format=zarr_format, order=order,
@@ -188,7 +188,7 @@ async def missing_above(access: Access, path: str, zarr_format: int) -> dict[str
     """The groups above `path` that are not there yet, outermost first. Errors: `NotAGroup`, `NodeExists` for those of another format."""
     parts, made = path.split("/"), dict[str, GroupMetadata]()
     above = ["/".join(parts[:count]) for count in range(len(parts)) if path]
-    for folder, node in (await find_all(access._replace(zarr_format=None), above)).items():
+    for folder, node in (await find_all(access._replace(zarr_format=None, lenient=True), above)).items():
         where = f"{folder or '/'} of {access.store!r}"
         if isinstance(node, ArrayMetadata):
             raise NotAGroup(f"an array stands at {where}; nodes stand in groups")

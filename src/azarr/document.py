@@ -67,15 +67,15 @@ def parse(data: bytes | bytearray | memoryview, key: str, *, lenient: bool = Fal
     if depth > MAX_DEPTH:
         _check_depth(value, key)
     if bare:
-        reason = "the bare token is not JSON; lenient=True accepts it in Zarr v2"
+        reason = "the bare token is not JSON; lenient=True accepts it"
         raise MetadataError(reason, document=key, field=_place(value, bare[0]), value=bare[0][0])
     return value
 
 
-def dump(document: Mapping[str, JSON]) -> bytes:
-    """`document` as UTF-8 JSON, indented, with the strict forms only."""
+def dump(document: Mapping[str, JSON], *, lenient: bool = False) -> bytes:
+    """`document` as UTF-8 JSON, indented, with the strict forms only; `lenient`: with bare tokens where it had some."""
     try:
-        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode()
+        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=lenient).encode()
     except (TypeError, ValueError) as error:
         raise MetadataError(f"not to be written as JSON ({error}); attributes are text, finite numbers, lists and objects") from error
 
@@ -86,8 +86,8 @@ def named(spec: JSON, field: str, *more: str) -> tuple[str, Document]:
         return spec, {}
     if not is_object(spec) or not isinstance(spec.get("name"), str):
         raise MetadataError("a name is needed, or an object with a name", field=field, value=spec)
-    allowed = ("name", "configuration", *more)
-    if unknown := sorted(set(spec) - set(allowed)):
+    allowed = ("name", "configuration", *more)  # and what is true where it is absent, the spec says
+    if unknown := sorted(name for name in spec if name not in allowed and (name != "must_understand" or spec[name] is not True)):
         raise MetadataError(f"only {', '.join(allowed)} are allowed", field=field, value=unknown)
     configuration = spec.get("configuration", {})
     if not is_object(configuration):

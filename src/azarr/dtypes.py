@@ -20,7 +20,7 @@ LENGTHS = {"fixed_length_utf32": ("U", 4), "null_terminated_bytes": ("S", 1), "r
 TIMES = {"numpy.datetime64": "M", "numpy.timedelta64": "m"}
 NAMES = {kind: name for name, (kind, _) in LENGTHS.items()} | {kind: name for name, kind in TIMES.items()}
 UNITS = ("Y", "M", "W", "D", "h", "m", "s", "ms", "us", "μs", "ns", "ps", "fs", "as", "generic")
-MAX_ITEMSIZE = (1 << 31) - 1
+MAX_ITEMSIZE, MAX_SCALE = 1 << 26, (1 << 31) - 1  # a fill value takes as much before any chunk is asked for; NumPy's own bound
 
 
 class DataType(NamedTuple):
@@ -60,14 +60,14 @@ def from_json(spec: JSON, field: str = "data_type") -> DataType:
         return VARIABLE[name]
     if name in NUMBERS:
         return DataType(spec, np.dtype(name))
-    if re.fullmatch(r"r[1-9]\d{0,8}", name) and int(name[1:]) % 8 == 0:
+    if re.fullmatch(r"r[1-9]\d{0,8}", name) and int(name[1:]) % 8 == 0 and int(name[1:]) <= 8 * MAX_ITEMSIZE:
         return DataType(spec, np.dtype(f"V{int(name[1:]) // 8}"))
     if name in LENGTHS:
         kind, unit = LENGTHS[name]
         return DataType(spec, np.dtype(f"{kind}{_positive(configuration, 'length_bytes', field, unit) // unit}"))
     if name in TIMES:
         unit = one_of(configuration.get("unit"), f"{field}.unit", *UNITS)
-        scale = _positive({"scale_factor": 1, **configuration}, "scale_factor", field)
+        scale = _positive({"scale_factor": 1, **configuration}, "scale_factor", field, most=MAX_SCALE)
         return DataType(spec, np.dtype(f"{TIMES[name]}8" if unit == "generic" else f"{TIMES[name]}8[{scale}{unit}]"))
     if name == "struct":
         return DataType(spec, _struct(configuration.get("fields"), field))
@@ -105,11 +105,11 @@ def _spec(dtype: NumPyDType) -> JSON:
     return dtype.name
 
 
-def _positive(configuration: Document, name: str, field: str, unit: int = 1) -> int:
+def _positive(configuration: Document, name: str, field: str, unit: int = 1, *, most: int = MAX_ITEMSIZE) -> int:
     value = configuration.get(name)
-    if type(value) is not int or not 0 < value <= MAX_ITEMSIZE or value % unit:
+    if type(value) is not int or not 0 < value <= most or value % unit:
         what = "integer" if unit == 1 else f"multiple of {unit}"
-        raise MetadataError(f"a positive {what} is needed, at most {MAX_ITEMSIZE}", field=f"{field}.{name}", value=value)
+        raise MetadataError(f"a positive {what} is needed, at most {most}", field=f"{field}.{name}", value=value)
     return value
 
 
@@ -120,10 +120,12 @@ def _struct(fields: JSON, field: str) -> NumPyDType:
     parts: dict[str, NumPyDType] = {}
     for entry in fields:
         pair = [entry.get("name"), entry.get("data_type")] if is_object(entry) else entry
-        if not is_list(pair) or len(pair) != 2 or not isinstance(pair[0], str) or pair[0] in ("", *parts):
+        if not is_list(pair) or len(pair) != 2 or not isinstance(pair[0], str) or not pair[0] or pair[0] in parts:
             raise MetadataError("a field has a name of its own, and a data type", field=f"{field}.fields", value=entry)
         inner = from_json(pair[1], f"{field}.{pair[0]}")
         if not inner.fixed:
             raise MetadataError("fields of a struct have a fixed size", field=f"{field}.{pair[0]}", value=pair[1])
         parts[pair[0]] = inner.numpy
+    if (size := sum(part.itemsize for part in parts.values())) > MAX_ITEMSIZE:
+        raise MetadataError(f"a struct has at most {MAX_ITEMSIZE} bytes", field=f"{field}.fields", value=size)
     return np.dtype(list(parts.items()))

@@ -29,6 +29,10 @@ class LegacyWarning(UserWarning):
     """A document has a form that old writers left behind; it was read as they meant it."""
 
 
+class UnknownWarning(UserWarning):
+    """A member of a group has a data type that azarr does not know; it was left out of what lists them."""
+
+
 class UnversionedWarning(UserWarning):
     """A server tells no version of its objects, so one that is replaced while it is read, range by range, cannot be noticed."""
 

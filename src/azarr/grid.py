@@ -140,13 +140,13 @@ def _axis(entry: JSON, length: int) -> Axis:
     return RectilinearAxis(length, tuple(runs), starts, tuple(firsts))
 
 
-def check_path(path: str) -> str:
+def check_path(path: str, *, new: bool = False) -> str:
     """`path` of a node in its normal form: no slash at either end, none doubled; `InvalidKey` where it could leave the store.
 
-    The spec: node names are not empty, have no "/", are not only dots, do not start with "__".
+    `new`: and where a name is none of v3. The spec: they are not only dots, do not start with "__". Others wrote such, so they are read.
     """
     parts = [part for part in path.replace("\\", "/").split("/") if part]
     for part in parts:
-        if not part.strip(".") or part.startswith("__") or "\0" in part or part in RESERVED:
+        if part in (".", "..", *RESERVED) or "\0" in part or (new and (not part.strip(".") or part.startswith("__"))):
             raise InvalidKey(f"{path!r} is not a path of a node: {part!r} is not allowed as a name")
     return "/".join(parts)

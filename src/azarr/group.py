@@ -13,7 +13,6 @@ from azarr.errors import NodeNotFound
 from azarr.grid import check_path
 from azarr.metadata import ArrayMetadata, GroupMetadata
 from azarr.ref import Ref
-from azarr.stores.base import Listing
 
 
 class Group:
@@ -39,33 +38,27 @@ class Group:
         return list(dict.fromkeys(path.partition("/")[0] for path in self.metadata.consolidated or {}))
 
     async def keys(self) -> list[str]:
-        """Names of the members."""
-        return list(await self.members())
+        """Names of the members, also of those that cannot be opened. Errors: `StoreError` as for `members`."""
+        return list(await tool("members").seen(self))
 
-    async def members(self) -> dict[str, Array | Group]:
+    async def members(self, *, strict: bool = False) -> dict[str, Array | Group]:
         """The arrays and groups right below, by name: from consolidated metadata, else by listing the store (HTTP: by pages of folders).
 
+        Arrays of unknown data types are left out, with an `UnknownWarning`; with `strict` they are an error, as when they are opened.
         Errors: `StoreError` where there is no consolidated metadata and the store cannot list, or its server shows no folders.
         """
-        if self.metadata.consolidated is not None:
-            found = {self._prefix + name: _nodes.member(self.metadata, name, self._prefix, self.access.lenient) for name in self.known}
-        else:
-            store = self.store
-            names = store.list_dir(self.path) if isinstance(store, Listing) else tool("folder_pages").listed(store, self.path)
-            folders = [name[:-1] async for name in names if name.endswith("/")]
-            found = await _nodes.find_all(self.access, [self._prefix + name for name in folders if _nodes.may_be_node(name)])
-        return {path[len(self._prefix) :]: make_node(node, self.access, path) for path, node in found.items() if node is not None}
+        return await tool("members").members(self, strict=strict)
 
     async def update_attrs(self, attributes: Mapping[str, Any]) -> Group:
         """Merge `attributes` into those that are stored; the group with them. Errors: `ReadOnly`, `WriteConflict`, `StoreError`."""
         return Group(await tool("changes").update_attributes(self.access, self.path, self.metadata, attributes), self.access, self.path)
 
-    async def walk(self) -> AsyncIterator[tuple[str, Array | Group]]:
-        """Everything below: (path from here, node), a group before its members."""
-        for name, node in (await self.members()).items():
+    async def walk(self, *, strict: bool = False) -> AsyncIterator[tuple[str, Array | Group]]:
+        """Everything below: (path from here, node), a group before its members. `strict` as for `members`."""
+        for name, node in (await self.members(strict=strict)).items():
             yield name, node
             if isinstance(node, Group):
-                async for path, below in node.walk():
+                async for path, below in node.walk(strict=strict):
                     yield f"{name}/{path}", below
 
     async def tree(self) -> Any:

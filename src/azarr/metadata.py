@@ -164,8 +164,21 @@ def _checked(document: Document, node_type: str, fields: tuple[str, ...]) -> Doc
 
 def without_unknown(metadata: ArrayMetadata, known: frozenset[str], where: str) -> ArrayMetadata:
     """`metadata` without the unknown codecs that need not be understood; says so once for each."""
-    kept = tuple(codec for codec in metadata.codecs if codec.required or codec.name in known)
-    for codec in metadata.codecs:
-        if codec not in kept:
-            warnings.warn(f"{where}: the unknown codec {codec.name!r} is skipped, as must_understand is false", LegacyWarning, stacklevel=2)
-    return metadata if len(kept) == len(metadata.codecs) else metadata._replace(codecs=kept)
+    skipped = list[str]()
+    kept = _understood(metadata.codecs, known, skipped)
+    for name in skipped:
+        warnings.warn(f"{where}: the unknown codec {name!r} is skipped, as must_understand is false", LegacyWarning, stacklevel=2)
+    return metadata._replace(codecs=kept) if skipped else metadata
+
+
+def _understood(codecs: tuple[CodecSpec, ...], known: frozenset[str], skipped: list[str]) -> tuple[CodecSpec, ...]:
+    """Those of `codecs`, and of those inside of shards, that are known or must be; the names of the others go to `skipped`."""
+    skipped.extend(codec.name for codec in codecs if not codec.required and codec.name not in known)
+    return tuple(_looked_into(codec, known, skipped) for codec in codecs if codec.required or codec.name in known)
+
+
+def _looked_into(codec: CodecSpec, known: frozenset[str], skipped: list[str]) -> CodecSpec:
+    if codec.name != "sharding_indexed" or not is_list(inner := codec.configuration.get("codecs")):
+        return codec
+    specs = _understood(codecs_from_json(inner, "codecs.sharding_indexed.codecs"), known, skipped)
+    return codec._replace(configuration={**codec.configuration, "codecs": [spec.to_json() for spec in specs]})

@@ -21,6 +21,7 @@ MANDATORY = ("zarr_format", "shape", "chunks", "dtype", "compressor", "fill_valu
 OBJECT_CODECS = {"vlen-utf8": STRING, "vlen-bytes": BYTES, "vlen-array": OBJECT, "json2": OBJECT, "msgpack2": OBJECT, "categorize": OBJECT}
 """Filters that make bytes of Python objects, and the data type they make of it. `pickle` is not here, and never will be."""
 PLAIN = ("blosc", "zstd", "gzip", "zlib", "bz2", "lzma")  # azarr has files for these
+TYPED = ("bitround", "pcodec", "zfpy")  # they take elements, and not bytes
 TYPE_STRING = r"[<>|=]?[A-Za-z]\w*(\[\w+\])?"
 DIMENSIONS = "_ARRAY_DIMENSIONS"  # where xarray keeps dimension names
 
@@ -40,9 +41,9 @@ def array_from_json(document: Document, attributes: Mapping[str, Any], *, lenien
     ids = [_id(codec, f"filters[{position}]") for position, codec in enumerate(filters)]
     serializer = next((name for name in ids if name in OBJECT_CODECS), None) if document["dtype"] == "|O" else None
     dtype, stored = _dtypes(document["dtype"], serializer)
-    codecs = [_codec(name, codec, stored.itemsize, serializer) for name, codec in zip(ids, filters, strict=True)]
+    codecs = [_codec(name, codec, stored, serializer) for name, codec in zip(ids, filters, strict=True)]
     if (compressor := document["compressor"]) is not None:
-        codecs.append(_codec(_id(compressor, "compressor"), compressor, stored.itemsize))
+        codecs.append(_codec(_id(compressor, "compressor"), compressor, stored))
     if dtype.fixed:
         endian = {"endian": "big" if stored.byteorder == ">" else "little"}
         codecs.insert(0, CodecSpec("bytes", endian if stored.names is None else {"dtype": document["dtype"]}))
@@ -52,7 +53,7 @@ def array_from_json(document: Document, attributes: Mapping[str, Any], *, lenien
     spelled = dtype if stored.names is None else DataType(dtype.spec, stored)
     fill = fill_values.from_json(document["fill_value"], spelled, lenient=lenient, v2=True).astype(dtype.numpy, copy=False)
     names = attributes.get(DIMENSIONS)
-    named = tuple(names) if is_list(names) and len(names) == len(shape) and all(isinstance(name, str) for name in names) else None
+    named = tuple(names) if is_list(names) and len(names) == len(shape) and all(isinstance(name, str | None) for name in names) else None
     grid, encoding = Grid.regular(shape, chunks), KeyEncoding("v2", separator)
     return ArrayMetadata(document, shape, dtype, grid, encoding, fill, tuple(codecs), attributes, named, zarr_format=2, order=order)
 
@@ -87,8 +88,8 @@ def dtype_from_json(value: JSON) -> NumPyDType:
             found: NumPyDType = np.dtype([(name, dtype_from_json(inner), *map(tuple, shape)) for name, inner, *shape in value])
         else:
             found = np.dtype(value if isinstance(value, str) and re.fullmatch(TYPE_STRING, value) else object)
-        if found.hasobject or not found.itemsize:
-            raise TypeError("a type string or a list of fields, of a fixed size")
+        if found.hasobject or not 0 < found.itemsize <= dtypes.MAX_ITEMSIZE:
+            raise TypeError(f"a type string or a list of fields, of a fixed size, at most {dtypes.MAX_ITEMSIZE} bytes")
     except UnknownDataType:  # of a field
         raise
     except (TypeError, ValueError) as error:
@@ -104,10 +105,11 @@ def _id(codec: JSON, field: str) -> str:
     return codec["id"]
 
 
-def _codec(name: str, codec: Document, itemsize: int, serializer: str | None = None) -> CodecSpec:
+def _codec(name: str, codec: Document, stored: NumPyDType, serializer: str | None = None) -> CodecSpec:
     if name == serializer and name in ("vlen-utf8", "vlen-bytes"):
         return CodecSpec(name)
-    configuration = {key: value for key, value in codec.items() if key != "id"} | ({"typesize": itemsize} if name == "blosc" else {})
+    told = {"typesize": stored.itemsize} if name == "blosc" else {"dtype": stored.str} if name in TYPED else {}
+    configuration = {key: value for key, value in codec.items() if key != "id"} | told
     return CodecSpec(f"numcodecs.{name}" if name == serializer or name in PLAIN else f"v2:{name}", configuration)
 
 

@@ -201,6 +201,37 @@ def test_strings_and_bytes_of_any_length_are_objects_with_a_filter_in_v2():
     assert created(dtype=str, zarr_format=2, filters=[{"id": "vlen-utf8"}])["filters"] == [{"id": "vlen-utf8"}]
 
 
+def test_codecs_are_stored_with_the_data_types_that_other_readers_need():
+    filters = ["numcodecs.delta", {"name": "numcodecs.astype", "configuration": {"encode_dtype": "<f8"}}, {"name": "numcodecs.quantize", "configuration": {"digits": 1}}]
+    stored = created(filters=[*filters, "scale_offset"], compressors=None, shards=[4], chunks=[2])["codecs"][0]["configuration"]["codecs"]
+    assert [each["configuration"] for each in stored[:-1]] == [
+        {"dtype": "<f4"},
+        {"encode_dtype": "<f8", "decode_dtype": "<f4"},
+        {"digits": 1, "dtype": "<f8"},
+        {"offset": 0, "scale": 1},
+    ]
+    packed = created(dtype="?", filters=["numcodecs.packbits", "numcodecs.delta"], compressors=None)["codecs"]
+    assert packed[1]["configuration"] == {"dtype": "|u1"}
+    old = created(dtype=">i4", zarr_format=2, filters=["delta", {"id": "astype", "encode_dtype": "<i8"}, "delta"])
+    assert [each.get("dtype", each.get("decode_dtype")) for each in old["filters"]] == [">i4", ">i4", "<i8"]
+
+
+@pytest.mark.parametrize(
+    ("name", "configuration"), [("quantize", {}), ("bitround", {}), ("delta", {"foo": 1}), ("delta", {"dtype": "nonsense"}), ("shuffle", {"size": 4})]
+)
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_what_numcodecs_refuses_is_not_stored(name: str, configuration: dict[str, Any], zarr_format: int):
+    kind = "compressors" if name == "shuffle" else "filters"
+    with pytest.raises(MetadataError, match=rf"codecs\..*{name}: "):
+        created(zarr_format=zarr_format, **{kind: [{"name": f"numcodecs.{name}", "configuration": configuration}]})
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_names_that_other_writers_have_for_complex_numbers_are_known(zarr_format: int):
+    document = created(dtype="complex_float32", zarr_format=zarr_format)
+    assert document["data_type" if zarr_format == 3 else "dtype"] == ("complex64" if zarr_format == 3 else "<c8")
+
+
 def test_byte_order_is_kept_in_v2():
     assert created(dtype=">i2", zarr_format=2)["dtype"] == ">i2"
     assert created(dtype=">i2")["codecs"][0] == LITTLE

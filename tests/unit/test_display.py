@@ -68,6 +68,12 @@ def test_the_table_of_an_array_says_what_there_is_to_say():
     assert "shards" not in array()._repr_html_()
 
 
+def test_a_shard_that_cannot_be_looked_into_is_a_chunk():
+    shown = array(codecs=[{"name": "sharding_indexed", "configuration": {"chunk_shape": [12, 6], "codecs": ["example.sparkle"], "index_codecs": [LITTLE]}}])
+    assert repr(shown) == "<Array t (240, 37) int16 chunks=(24, 24) in MemoryStore(0 objects)>"
+    assert "<tr><th>chunks</th><td>(24, 24) (20 of them)</td></tr>" in shown._repr_html_()
+
+
 def test_html_of_documents_is_escaped_and_cut():
     html = array("<b>", dimension_names=["<i>", "&"], attributes={"<script>": "<script>alert(1)</script>", "long": "x" * 1000})._repr_html_()
     assert "<script>" not in html

@@ -49,15 +49,20 @@ def test_what_json_has_no_word_for_is_not_written(value: Any):
         dump({"attributes": {"value": value}})
 
 
+def test_bare_tokens_that_were_read_are_written_again_where_that_is_asked_for():
+    text = b'{\n  "attributes": [\n    NaN,\n    -Infinity\n  ]\n}'
+    assert dump(parse(text, "zarr.json", lenient=True), lenient=True) == text
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         (b'{"shape": [1], "shape": [2]}', "a/zarr.json: shape: each key may stand once in an object, not '2 times'"),
         (b'{"attributes": {"x": 1, "y": 2, "x": 3, "x": 4}}', "a/zarr.json: x: each key may stand once in an object, not '3 times'"),
-        (b'{"fill_value": NaN}', "a/zarr.json: fill_value: the bare token is not JSON; lenient=True accepts it in Zarr v2, not 'NaN'"),
+        (b'{"fill_value": NaN}', "a/zarr.json: fill_value: the bare token is not JSON; lenient=True accepts it, not 'NaN'"),
         (
             b'{"a": [{"b": 1}, {"b": -Infinity}], "c": "NaN"}',
-            "a/zarr.json: a[1].b: the bare token is not JSON; lenient=True accepts it in Zarr v2, not '-Infinity'",
+            "a/zarr.json: a[1].b: the bare token is not JSON; lenient=True accepts it, not '-Infinity'",
         ),
         (b"[1, 2]", "a/zarr.json: document: the document must be a JSON object, not 'list'"),
         (b"3", "a/zarr.json: document: the document must be a JSON object, not 'int'"),
@@ -162,6 +167,13 @@ def test_other_forms_of_an_extension_are_refused(spec: Any, reason: str):
     with pytest.raises(MetadataError) as caught:
         named(spec, "chunk_grid")
     assert str(caught.value) == reason
+
+
+def test_an_extension_may_say_that_it_must_be_understood():
+    assert named({"name": "a", "must_understand": True}, "chunk_grid") == ("a", {})
+    for other in (1, "true", None):
+        with pytest.raises(MetadataError, match=r"only name, configuration are allowed, not \['must_understand'\]"):
+            named({"name": "a", "must_understand": other}, "chunk_grid")
 
 
 def test_an_extension_may_have_other_keys_where_they_are_named():

@@ -166,17 +166,24 @@ def test_a_broken_key_encoding_names_the_field_and_the_value(spec: Any, reason: 
 
 @pytest.mark.parametrize(
     ("path", "normal"),
-    [("", ""), ("/", ""), ("a", "a"), ("/a//b/", "a/b"), ("a\\b", "a/b"), ("temperature °C", "temperature °C"), ("a.b/_c", "a.b/_c")],
+    [("", ""), ("/", ""), ("a", "a"), ("/a//b/", "a/b"), ("a\\b", "a/b"), ("temperature °C", "temperature °C"), ("a.b/_c", "a.b/_c"), ("__a/...", "__a/...")],
 )
 def test_paths_of_nodes_have_one_form(path: str, normal: str):
     assert check_path(path) == normal
 
 
-@pytest.mark.parametrize("name", [".", "..", "...", "__private", "zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata", "nul\0"])
+@pytest.mark.parametrize("name", [".", "..", "zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata", "nul\0"])
 def test_names_that_could_leave_the_store_or_are_documents_are_refused(name: str):
     with pytest.raises(InvalidKey) as caught:
         check_path(f"a/{name}/b")
     assert str(caught.value) == f"{f'a/{name}/b'!r} is not a path of a node: {name!r} is not allowed as a name"
+
+
+@pytest.mark.parametrize("name", [".", "...", "__private"])
+def test_names_that_the_specification_reserves_are_not_given_to_new_nodes(name: str):
+    with pytest.raises(InvalidKey):
+        check_path(f"a/{name}", new=True)
+    assert check_path("a/_b/c.d", new=True) == "a/_b/c.d"
 
 
 @pytest.mark.parametrize("name", ["default", "v2"])

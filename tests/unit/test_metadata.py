@@ -22,6 +22,8 @@ from azarr.metadata import (
     group_to_json,
     without_unknown,
 )
+from documents import sharded
+from fakes import CountedText
 
 
 def array(**changes: Any) -> Document:
@@ -251,6 +253,36 @@ def test_a_codec_is_not_skipped_because_another_of_its_name_may_be():
     with pytest.warns(LegacyWarning):
         found = without_unknown(metadata, frozenset(("bytes",)), "a")
     assert found.codecs == (CodecSpec("bytes"), CodecSpec("new"))
+
+
+def test_codecs_inside_of_shards_are_skipped_as_those_outside():
+    new = {"name": "new", "must_understand": False}
+    inner = sharded(2, codecs=["bytes", new, *sharded(1, codecs=["bytes", new, {"name": "gzip", "must_understand": False}])])
+    metadata = chain(*sharded(4, codecs=inner))
+    with pytest.warns(LegacyWarning, match="a of memory: the unknown codec 'new' is skipped") as told:
+        found = without_unknown(metadata, frozenset(("bytes", "gzip", "sharding_indexed")), "a of memory")
+    assert len(told) == 2
+    assert '"new"' not in json.dumps(found.codecs[0].to_json())
+    kept = found.codecs[0].configuration["codecs"][0]["configuration"]["codecs"]
+    assert [each["name"] for each in kept] == ["bytes", "sharding_indexed"]
+    assert kept[1]["configuration"]["codecs"][1] == {"name": "gzip", "configuration": {}, "must_understand": False}
+    assert metadata.codecs[0].configuration["codecs"] == inner
+
+
+def test_shards_without_unknown_codecs_and_broken_ones_stay():
+    for codec in (*sharded(4), {"name": "sharding_indexed"}, {"name": "sharding_indexed", "configuration": {"codecs": 3}}):
+        metadata = chain(codec)
+        assert without_unknown(metadata, frozenset(("bytes", "sharding_indexed")), "a") is metadata
+
+
+def test_each_codec_that_is_skipped_is_compared_with_no_other():
+    names = [CountedText(f"new{number}") for number in range(300)]
+    metadata = chain("bytes")._replace(codecs=(*[CodecSpec("bytes")] * 300, *(CodecSpec(name, {}, required=False) for name in names)))
+    CountedText.compared = 0
+    with pytest.warns(LegacyWarning):
+        found = without_unknown(metadata, frozenset(("bytes",)), "a")
+    assert found.codecs == (CodecSpec("bytes"),) * 300
+    assert CountedText.compared < 3000
 
 
 def test_a_group_is_read():

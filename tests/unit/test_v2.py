@@ -190,7 +190,7 @@ def test_fill_values_that_old_writers_left_behind_warn_unless_lenient():
 
 
 @pytest.mark.parametrize(
-    ("names", "expected"), [(["y", "x"], ("y", "x")), (["x"], None), (["x", 1], None), ("yx", None), (None, None), ([None, "x"], None)]
+    ("names", "expected"), [(["y", "x"], ("y", "x")), (["x"], None), (["x", 1], None), ("yx", None), (None, None), ([None, "x"], (None, "x"))]
 )
 def test_dimension_names_are_where_xarray_keeps_them(names: Any, expected: Any):
     assert read({"_ARRAY_DIMENSIONS": names}).dimension_names == expected
@@ -261,6 +261,9 @@ def test_every_data_type_of_v2_comes_back_from_numpy(value: Any):
         [["a", "<f4"], ["a", "<f4"]],
         [["a", "|O"]],
         [["a", [["b", "|S0"]]]],
+        "<U500000000",
+        [["a", "|S60000000"], ["b", "|S60000000"]],
+        [["a", "|u1", [70000000]]],
     ],
 )
 def test_other_data_types_are_refused(value: Any):

@@ -48,24 +48,25 @@ def _bytes(value: Value | None) -> bytes | None:
     return None if value is None else view(value.data).tobytes()
 
 
-async def change_document(store: WritableStore, key: str, edit: Callable[[Document], Document]) -> Document:
+async def change_document(store: WritableStore, key: str, edit: Callable[[Document], Document], *, lenient: bool = False) -> Document:
     """Put what `edit` makes of the document under `key` (an empty one, if there is none) in its place, and return it.
 
-    `edit` is called again where others replaced it meanwhile. Errors: `WriteConflict`, `MetadataError`, `StoreError`.
+    `edit` is called again where others replaced it meanwhile. `lenient`: bare tokens that it has stay.
+    Errors: `WriteConflict`, `MetadataError`, `StoreError`.
     """
     whole = (0, None) if hasattr(store, "reader") else None  # a range, so that the version is told
     async with turn(place_of(store, key), ()):
         for _ in range(ATTEMPTS):
             value = await translated(store.get(key, whole), store, key)
-            before = {} if value is None else parse(view(value.data).tobytes(), key)
+            before = {} if value is None else parse(view(value.data).tobytes(), key, lenient=lenient)
             if (after := edit(before)) == before:
                 return before
             version = None if value is None else value.version
             if isinstance(store, ConditionalStore) and (value is None or version is not None):
-                if await translated(store.replace(key, dump(after), version), store, key):
+                if await translated(store.replace(key, dump(after, lenient=lenient), version), store, key):
                     return after
             else:
-                await translated(store.set(key, dump(after)), store, key)
+                await translated(store.set(key, dump(after, lenient=lenient)), store, key)
                 return after
     raise conflict(store, key)
 

@@ -22,7 +22,10 @@ Configuration: TypeAlias = Mapping[str, JSON]
 
 
 class ChunkSpec(NamedTuple):
-    """A chunk as one codec sees it. `depth`: how many shards it lies in; each depth has scratch of its own."""
+    """A chunk as one codec sees it. `fill` is empty where the codecs before it cannot store the fill value.
+
+    `depth`: how many shards it lies in; each depth has scratch of its own.
+    """
 
     shape: tuple[int, ...]
     dtype: NumPyDType

@@ -3,6 +3,8 @@
 A v2 array may store a struct whose fields differ in byte order; then the configuration carries the stored `dtype`, as v2 writes it.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from azarr.codecs.base import Array, ArrayBytes, ChunkSpec, Configuration, check_size, settings
@@ -31,7 +33,7 @@ class Bytes(ArrayBytes):
 
     def is_memory(self, chunk: ChunkSpec) -> bool:
         """Whether stored bytes are what NumPy has in memory, so that they can be read right into a result."""
-        return self.stored_dtype(chunk) == chunk.dtype and chunk.dtype.kind != "b"
+        return self.stored_dtype(chunk) == chunk.dtype and not any(True for _ in _bools(np.empty(0, chunk.dtype)))
 
     def encoded_size(self, chunk: ChunkSpec) -> int | None:
         stored = self.stored_dtype(chunk)
@@ -44,15 +46,17 @@ class Bytes(ArrayBytes):
         check_size(len(data), nbytes, "the chunk")
         if not nbytes:
             return np.zeros(chunk.shape, chunk.dtype)
-        raw = view(data)
-        if chunk.dtype.kind == "b" and raw.max() > 1:
-            if not chunk.lenient:
-                raise ChunkDecodeError(f"a bool is 0 or 1, not {raw.max()}; open with lenient=True to read others as true")
-            return (raw != 0).reshape(chunk.shape)
-        stored = self.stored_dtype(chunk)
+        raw, stored = view(data), self.stored_dtype(chunk)
         if chunk.dtype.kind in "Mm" and stored != chunk.dtype:  # NumPy does not copy such times in every way, so swap them as integers
             return raw.view(">i8").astype("<i8").view(chunk.dtype).reshape(chunk.shape)
-        return raw.view(stored).reshape(chunk.shape)
+        array = raw.view(stored).reshape(chunk.shape)
+        if (most := max((bools.max(initial=0) for bools in _bools(array)), default=0)) > 1:
+            if not chunk.lenient:
+                raise ChunkDecodeError(f"a bool is 0 or 1, not {most}; open with lenient=True to read others as true")
+            array = array.copy()
+            for bools in _bools(array):
+                np.minimum(bools, 1, out=bools)
+        return array
 
     def encode(self, array: Array, chunk: ChunkSpec) -> Buffer:
         if not chunk.nbytes:
@@ -61,3 +65,11 @@ class Bytes(ArrayBytes):
         if chunk.dtype.kind in "Mm" and stored != chunk.dtype:
             array, stored = np.ascontiguousarray(array, chunk.dtype).view("=i8"), np.dtype(stored.byteorder + "i8")
         return np.ascontiguousarray(array, stored).reshape(-1).view(np.uint8)
+
+
+def _bools(array: Array) -> Iterator[Array]:
+    """The bytes of all bools in `array`: of it itself, or of fields at any depth; views."""
+    if array.dtype.kind == "b":
+        yield array.view(np.uint8)
+    for name in array.dtype.names or ():
+        yield from _bools(array[name])

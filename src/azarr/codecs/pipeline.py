@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from azarr.codecs.base import Array, ArrayArray, ArrayBytes, BytesBytes, ChunkSpec
 from azarr.codecs.bytes import Bytes as BytesCodec
 from azarr.codecs.registry import build
+from azarr.document import MAX_INTEGER
 from azarr.errors import ChunkDecodeError, MetadataError
 from azarr.metadata import CodecSpec
 from azarr.scratch import ROOM, Buffer, Bytes, Scratch, view
@@ -40,7 +41,7 @@ class Pipeline:
         for position, codec in enumerate(self.wrappers):
             steps.append((position, codec, size, self.bound))
             size = None if size is None else codec.encoded_size(size)
-            self.bound = int(self.bound * codec.growth) + 1024 if size is None else size  # headers have less
+            self.bound = min(int(self.bound * codec.growth) + 1024, MAX_INTEGER) if size is None else size  # headers have less
             self.seconds += chunk.nbytes / (codec.speed * 1e9)
         self._steps = steps[::-1]
         self.encoded_size = size

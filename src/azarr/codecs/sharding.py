@@ -157,6 +157,8 @@ class Sharding(ArrayBytes):
         chunk.limits.check("chunk", chunk.nbytes, "a shard inside another codec")
         array = np.empty(chunk.shape, chunk.dtype)
         for each, entry in zip(np.ndindex(layout.counts), layout.all_entries(raw, scratch), strict=True):
+            if entry is None and not chunk.fill.size:
+                raise ChunkDecodeError("an inner chunk is absent, and a codec around the shard has no form for the fill value")
             part = chunk.fill if entry is None else layout.inner.decode(raw[slice(*entry)], scratch)
             array[_region(each, self.chunk_shape)] = part
         return array

@@ -14,6 +14,7 @@ from azarr.codecs.registry import load
 from azarr.dtypes import NumPyDType
 from azarr.errors import ChunkDecodeError, MetadataError, MissingPackage
 from azarr.scratch import Buffer, Bytes, Scratch, view
+from azarr.v2 import TYPED
 
 PACKAGES = {"zfpy": "zfpy", "pcodec": "pcodec", "msgpack2": "msgpack", "crc32c": "crc32c"}
 ADDED = {"shuffle": 0, "fletcher32": 4, "crc32": 4, "crc32c": 4, "adler32": 4, "jenkins_lookup3": 4}
@@ -50,15 +51,23 @@ class Foreign:
             raise ChunkDecodeError(f"{self.name} cannot decode this ({error})") from error
         return found if hasattr(found, "dtype") else np.frombuffer(found, np.uint8)
 
-    def made(self, data: Any, dtype: NumPyDType | None = None) -> Array:
-        """`data` encoded."""
-        return np.ascontiguousarray(self.codec(dtype).encode(data))
+    def made(self, data: Any, dtype: NumPyDType | None = None, elements: NumPyDType | None = None) -> Array:
+        """`data` encoded; where `elements` are given, it is bytes of such."""
+        codec = self.codec(dtype)
+        try:
+            return np.ascontiguousarray(codec.encode(data if elements is None else data.view(elements)))
+        except Exception as error:  # as above
+            raise ChunkDecodeError(f"{self.name} cannot encode this ({error})") from error
 
 
 class ForeignBytes(Foreign, BytesBytes):
     """A codec of bytes, or a filter of v2, which may store elements of one byte as elements of sixteen."""
 
     growth = 16.0
+
+    def __init__(self, name: str, configuration: Configuration) -> None:
+        super().__init__(name, configuration)
+        self.elements = np.dtype(self.configuration.pop("dtype", "u1")) if self.id in TYPED else None
 
     def encoded_size(self, size: int) -> int | None:
         return size + ADDED[self.id] if self.id in ADDED else None
@@ -73,7 +82,7 @@ class ForeignBytes(Foreign, BytesBytes):
         return view(np.ascontiguousarray(found))
 
     def encode(self, data: Buffer) -> Buffer:
-        return view(self.made(view(data)))
+        return view(self.made(view(data), elements=self.elements))
 
 
 class ForeignFilter(Foreign, ArrayArray):
@@ -107,6 +116,8 @@ class ForeignSerializer(Foreign, ArrayBytes):
 
     def decode(self, data: Buffer, chunk: ChunkSpec, scratch: Scratch) -> Array:
         raw = view(data).tobytes()
+        if self.id == "vlen-array":  # as many items are allocated as the first u32 says
+            check_size(int.from_bytes(raw[:4], "little"), chunk.size, f"{self.name} (in elements)")
         found = self._objects(raw, chunk) if self.id in OBJECTS else self.run(raw)
         check_size(found.size, chunk.size, f"{self.name} (in elements)")
         return found.reshape(chunk.shape)
@@ -119,7 +130,10 @@ class ForeignSerializer(Foreign, ArrayBytes):
             *items, _, shape = parse(raw)
             check_size(math.prod(shape), chunk.size, "the shape (in elements)")
             found = np.empty(shape, object)
-            found[:] = items
+            if shape:
+                found[:] = items
+            else:
+                found[()] = items[0]
         except Exception as error:  # what the libraries raise, and what comes of lists that are something else
             raise ChunkDecodeError(f"{self.name} cannot decode this ({error})") from error
         return found

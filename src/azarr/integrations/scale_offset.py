@@ -17,8 +17,12 @@ class ScaleOffset(ArrayArray):
         self.offset, self.scale = settings(name, configuration, offset=(None, 0), scale=(None, 1))
 
     def resolve(self, chunk: ChunkSpec) -> ChunkSpec:
-        self._numbers(chunk)
-        return chunk
+        try:  # shards that follow are filled with what is stored for the fill value
+            with np.errstate(invalid="ignore"):  # another filter may have changed the data type
+                fill = chunk.fill.astype(chunk.dtype)
+            return chunk._replace(fill=np.asarray(self.encode(fill, chunk), chunk.dtype))
+        except ChunkDecodeError:
+            return chunk._replace(fill=np.empty(0, chunk.dtype))
 
     def decode(self, array: Array, chunk: ChunkSpec) -> Array:
         offset, scale = self._numbers(chunk)
@@ -48,7 +52,7 @@ class ScaleOffset(ArrayArray):
 
 
 def _narrowed(wide: Array, chunk: ChunkSpec) -> Array:
-    bounds = np.iinfo(chunk.dtype)
+    wide, bounds = np.asarray(wide, object), np.iinfo(chunk.dtype)  # without axes it has become an integer of Python
     if wide.min() < bounds.min or wide.max() > bounds.max:
         raise ChunkDecodeError(f"scale_offset: a value does not fit {chunk.dtype}")
     return wide.astype(chunk.dtype)

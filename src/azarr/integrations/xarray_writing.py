@@ -131,7 +131,7 @@ class Draft(coding.ZarrStore):
         return self._added(Target(name, array.shape, array=array, write_empty=bool(self._write_empty)))
 
     def _create_new_array(self, *, name: str, shape: Any, dtype: Any, fill_value: Any, encoding: dict[str, Any], attrs: Any) -> Target:
-        if "/" in name or check_path(name) != name:
+        if "/" in name or check_path(name, new=True) != name:
             reserved = "Zarr reserves '__values__', which is xarray's for None"
             raise InvalidKey(f"{name!r} is not a name of an array; rename the variable ({reserved})")
         empty = encoding.get("write_empty_chunks", self._write_empty)

@@ -17,7 +17,7 @@ from azarr import metadata as v3
 from azarr import v2
 from azarr._engine import IndexCache, Target, change_document, delete_objects, fetch_documents, place_of, turn, write
 from azarr.access import Access, writable
-from azarr.document import Document, is_object, parse
+from azarr.document import Document, dump, is_object, parse
 from azarr.errors import MetadataError
 from azarr.layout import compile_layout
 from azarr.metadata import ArrayMetadata, GroupMetadata
@@ -47,16 +47,21 @@ async def _forget(access: Access, path: str) -> None:
     for key, data in zip(keys, await fetch_documents(store, keys, access.context), strict=True):
         if data is not None and key.endswith(".zmetadata"):
             await store.delete(key)
-        elif data is not None and b'"consolidated_metadata"' in data and parse(data, key).get("consolidated_metadata") is not None:
-            await change_document(store, key, lambda document: {k: v for k, v in document.items() if k != "consolidated_metadata"})
+        elif data is not None and b'"consolidated_metadata"' in data and parse(data, key, lenient=True).get("consolidated_metadata"):
+            await change_document(store, key, _unconsolidated, lenient=True)  # whatever else it holds
+
+
+def _unconsolidated(document: Document) -> Document:
+    return {name: value for name, value in document.items() if name != "consolidated_metadata"}
 
 
 async def update_attributes(access: Access, path: str, metadata: Metadata, attributes: Mapping[str, Any]) -> Metadata:
     """Merge `attributes` into those of a node."""
     store, prefix = writable(access, path), f"{path}/" if path else ""
+    dump(attributes)  # what is there may have bare tokens, what is new may not
     if metadata.zarr_format == 2:
         async with forgetting(access, path):
-            found = await change_document(store, f"{prefix}.zattrs", lambda document: {**document, **attributes})
+            found = await change_document(store, f"{prefix}.zattrs", lambda document: {**document, **attributes}, lenient=access.lenient)
         return metadata._replace(attributes=found)
 
     def edit(document: Document) -> Document:
@@ -64,7 +69,7 @@ async def update_attributes(access: Access, path: str, metadata: Metadata, attri
         return {**document, "attributes": {**(held if is_object(held) else {}), **attributes}}
 
     async with forgetting(access, path):
-        document = await change_document(store, f"{prefix}zarr.json", edit)
+        document = await change_document(store, f"{prefix}zarr.json", edit, lenient=access.lenient)
     if isinstance(metadata, ArrayMetadata):
         return metadata._replace(attributes=document["attributes"], document=document)
     return metadata._replace(attributes=document["attributes"])
@@ -86,7 +91,7 @@ async def resize(access: Access, path: str, metadata: ArrayMetadata, shape: tupl
         return _parsed(before, {**document, "shape": list(shape)}).document
 
     async with forgetting(access, path):
-        after = _parsed(metadata, await change_document(store, _key(path, metadata), edit))
+        after = _parsed(metadata, await change_document(store, _key(path, metadata), edit, lenient=access.lenient))
     await delete_objects(store, _keys_outside(path, before, after), access.context)
     return after
 
@@ -110,16 +115,17 @@ async def append(access: Access, path: str, metadata: ArrayMetadata, values: npt
 
     if not isinstance(store, Holding):
         async with forgetting(access, path):
-            after = _parsed(metadata, await change_document(store, key, grow))
+            after = _parsed(metadata, await change_document(store, key, grow, lenient=access.lenient))
         await store_rows(after)
         return after
     async with turn((place_of(store, key), "append"), ()), store.hold(key):
         (held,) = await fetch_documents(store, [key], access.context)
-        after = _parsed(metadata, grow({} if held is None else parse(held, key)))
+        after = _parsed(metadata, grow({} if held is None else parse(held, key, lenient=access.lenient)))
         await store_rows(after)
 
         async with forgetting(access, path):
-            return _parsed(metadata, await change_document(store, key, lambda document: {**document, "shape": list(after.shape)}))
+            found = await change_document(store, key, lambda document: {**document, "shape": list(after.shape)}, lenient=access.lenient)
+            return _parsed(metadata, found)
 
 
 def _key(path: str, metadata: ArrayMetadata) -> str:

@@ -76,7 +76,7 @@ async def copy_by(
     """As `copy`, by what `way` makes of the arguments of `Copying`."""
     access, path = creating(store, options["zarr_format"], context), check_path(path)
     node = source if isinstance(source, Array | Group) else await (source if isinstance(source, Ref) else open(source, context=context))
-    below = [(_join(path, name), each) async for name, each in node.walk()] if isinstance(node, Group) else []
+    below = [(_join(path, name), each) async for name, each in node.walk(strict=True)] if isinstance(node, Group) else []
     if _overlap(place_of(node.store, node.path), place_of(access.store, path)):
         raise ValueError(f"{path or '/'} of {access.store!r} is, has, or is part of what is to be copied; copy to another place")
     made = {place: _made(each, options) for place, each in [(path, node), *below]}

@@ -3,6 +3,7 @@
 import math
 import operator
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 import numpy as np
@@ -10,12 +11,14 @@ import numpy as np
 from azarr import dtypes, fill_values, v2
 from azarr import metadata as v3
 from azarr._open import Codecs, Lengths
+from azarr.codecs.registry import build
 from azarr.document import JSON, Document, is_object, named, one_of
 from azarr.dtypes import DataType, NumPyDType
-from azarr.errors import MetadataError
+from azarr.errors import MetadataError, MissingPackage
 from azarr.fill_values import Fill
 from azarr.grid import KeyEncoding
-from azarr.metadata import ArrayMetadata
+from azarr.integrations.numcodecs import DECODED, ENCODED, Foreign
+from azarr.metadata import ArrayMetadata, CodecSpec
 
 CHUNK_BYTES = 1 << 20
 """Bytes that `chunks="auto"` aims at."""
@@ -23,7 +26,9 @@ SERIALIZERS = {"string": "vlen-utf8", "bytes": "vlen-bytes"}
 SHUFFLES: Document = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 BLOSC: Document = {"cname": "lz4", "clevel": 5, "shuffle": "shuffle", "blocksize": 0}
 V2_DEFAULTS: dict[str, Document] = {"zstd": {"level": 3}, "gzip": {"level": 5}, "blosc": BLOSC}
-V3_DEFAULTS = V2_DEFAULTS | {"zstd": {"level": 3, "checksum": False}, "bytes": {"endian": "little"}}
+V3_DEFAULTS: dict[str, Document] = {
+    **V2_DEFAULTS, "zstd": {"level": 3, "checksum": False}, "bytes": {"endian": "little"}, "scale_offset": {"offset": 0, "scale": 1},
+}  # fmt: skip
 """What is stored of a codec where it was not given: the specification demands it, and some readers do."""
 
 
@@ -49,16 +54,18 @@ def array_metadata(
         if outer is not None or encoding.name != "v2" or len(pressed) > 1:
             reason = "3 is needed for shards, several compressors, and other key encodings than 'v2'"
             raise MetadataError(reason, field="zarr_format", value=2)
-        before = [_v2_codec(codec) for codec in _listed(filters)]
+        before = _typed([_v2_codec(codec) for codec in _listed(filters)], stored)
         if not data_type.fixed and not any(codec["id"] in v2.OBJECT_CODECS for codec in before):
             before.insert(0, {"id": SERIALIZERS[data_type.kind]})
         document: Document = {"zarr_format": 2, "shape": lengths, "chunks": sizes}
         document |= {"dtype": v2_dtype_to_json(stored) if data_type.fixed else "|O", "filters": before or None, "order": order}
         document |= {"compressor": _v2_codec(pressed[0]) if pressed else None, "dimension_separator": encoding.separator}
         document |= {"fill_value": fill_values.to_json(fill.astype(stored, copy=False), data_type, v2=True)}
-        return v2.array_from_json(document, {**(attributes or {}), **({} if names is None else {v2.DIMENSIONS: names})})
+        found = v2.array_from_json(document, {**(attributes or {}), **({} if names is None else {v2.DIMENSIONS: names})})
+        return _tried(found, found.codecs)
     chain = [*_listed(filters), SERIALIZERS.get(data_type.kind, "bytes") if serializer == "auto" else serializer, *pressed]
     chain = [_v3_codec(codec, stored.itemsize if data_type.fixed else 1) for codec in chain]
+    chain, specs = _typed(chain, stored), v3.codecs_from_json(chain, "codecs")
     if order == "F":
         chain.insert(0, {"name": "transpose", "configuration": {"order": list(range(len(lengths)))[::-1]}})
     if outer is not None:
@@ -69,7 +76,7 @@ def array_metadata(
     document |= {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": outer or sizes}}}
     document |= {"chunk_key_encoding": {"name": encoding.name, "configuration": {"separator": encoding.separator}}}
     document |= {"fill_value": fill_values.to_json(fill, data_type), "codecs": chain, "attributes": attributes or {}}
-    return v3.array_from_json(document)
+    return _tried(v3.array_from_json(document), specs)
 
 
 def auto_chunks(shape: Sequence[int], itemsize: int) -> list[int]:
@@ -112,6 +119,7 @@ def _lengths(given: Lengths) -> list[int]:
 
 def _types(dtype: Any, zarr_format: int) -> tuple[DataType, NumPyDType]:
     """Zarr's data type, and NumPy's in the byte order to store, which a v2 document names; v2 has structs that v3 has no words for."""
+    dtype = dtypes.ALIASES.get(dtype, dtype) if isinstance(dtype, str) else dtype
     varies = isinstance(dtype, (DataType, np.dtypes.StringDType)) or is_object(dtype) or dtype in (str, bytes, "string", "bytes")
     if zarr_format == 3 or varies:
         found = dtypes.from_numpy(dtype)
@@ -125,6 +133,29 @@ def _types(dtype: Any, zarr_format: int) -> tuple[DataType, NumPyDType]:
 
 def _listed(codecs: Codecs) -> list[Any]:
     return [] if codecs is None else [codecs] if isinstance(codecs, str) or is_object(codecs) else list(codecs)
+
+
+def _typed(codecs: list[Document], stored: NumPyDType) -> list[Document]:
+    """`codecs`, where numcodecs has them with the data types that other readers need: of what the codec before each gives."""
+    dtype: Any = stored
+    for codec in codecs:
+        name, configuration = str(codec.get("id", codec.get("name"))), codec.get("configuration", codec)
+        if "id" in codec or name.startswith("numcodecs."):
+            name = name.removeprefix("numcodecs.")
+            if name in DECODED:
+                configuration.setdefault(DECODED[name], dtype.str)
+            with suppress(TypeError):  # which is said where the codec is made
+                dtype = np.dtype("u1" if name == "packbits" else configuration.get(ENCODED.get(name, "")) or dtype)
+    return codecs
+
+
+def _tried(metadata: ArrayMetadata, codecs: Iterable[CodecSpec]) -> ArrayMetadata:
+    """`metadata`, once numcodecs has made those of `codecs` that are its own: it is the first to see what their configuration is."""
+    for each in map(build, codecs):
+        with suppress(MissingPackage):  # documents are made without it
+            if isinstance(each, Foreign):
+                each.codec()
+    return metadata
 
 
 def _v3_codec(codec: JSON, itemsize: int) -> Document:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from azarr.errors import AzarrError
 from azarr.metadata import ArrayMetadata
 
 
@@ -16,15 +17,24 @@ def shape_text(metadata: ArrayMetadata) -> str:
 
 def array_text(self: Any) -> str:
     """An array in one line."""
-    shards = f" shards={self.shards}" if self.shards else ""
+    chunks, shards, _ = _chunks(self)
     kind = f"{shape_text(self.metadata)} {self.metadata.dtype.name}"
-    return f"<Array {self.path or '/'} {kind} chunks={self.chunks}{shards} in {self.store!r}>"
+    return f"<Array {self.path or '/'} {kind} chunks={chunks}{f' shards={shards}' if shards else ''} in {self.store!r}>"
+
+
+def _chunks(array: Any) -> tuple[Any, Any, int]:
+    """Shape of the chunks, of the shards, and how many chunks there are; those of the grid where shards cannot be looked into."""
+    try:
+        return array.chunks, array.shards, array.nchunks
+    except AzarrError:  # an unknown codec in a shard, say: it is an error of reading, not of looking at the handle
+        return array.metadata.grid.chunks, None, array.metadata.grid.nchunks
 
 
 def array_html(array: Any) -> str:
     """A table of what there is to say about an array."""
     facts = {"shape": shape_text(array.metadata), "data type": array.metadata.dtype.name, "size": f"{array.nbytes:,} bytes"}
-    facts |= {"chunks": f"{array.chunks} ({array.nchunks:,} of them)", "shards": str(array.shards or "")}
+    chunks, shards, count = _chunks(array)
+    facts |= {"chunks": f"{chunks} ({count:,} of them)", "shards": str(shards or "")}
     facts |= {"codecs": ", ".join(codec.name for codec in array.codecs), "fill value": repr(array.fill_value)}
     return _table("Array", array, facts)
 

@@ -47,27 +47,29 @@ async def delete(store: Any, path: str = "", *, context: Context | None = None) 
     access, path = creating(store, None, context), check_path(path)
     if not isinstance(access.store, Listing):
         raise StoreError("this store cannot list, so what is below a node cannot be found", store=repr(access.store), key=path)
-    await find(access, path, "node")
+    await find(access._replace(lenient=True), path, "node")
     async with forgetting(access, path):
         await delete_all(access.store, path, access.context)
 
 
-async def consolidate(store: Any, path: str = "", *, context: Context | None = None) -> Group:
+async def consolidate(store: Any, path: str = "", *, lenient: bool = False, context: Context | None = None) -> Group:
     """Copy the documents of all nodes below the group at `path` into its own, so that they are opened without asking for each.
 
-    For v3 that is not in the specification, but zarr-python and others read it. Errors: `NotAGroup`, `ReadOnly`, `StoreError`.
+    For v3 that is not in the specification, but zarr-python and others read it. `lenient`: as for `open`, with which it has to be opened
+    then, if bare `NaN` was among what it copied. Errors: `NotAGroup`, `ReadOnly`, `StoreError`.
     """
     access = creating(store, None, context)
-    group: Any = await open_group(access.store, path, mode="r+", context=access.context)
+    group: Any = await open_group(access.store, path, mode="r+", lenient=lenient, context=access.context)
     prefix, documents = f"{group.path}/" if group.path else "", dict[str, JSON]()
-    async for name, node in group.walk():
+    async for name, node in group.walk(strict=True):  # what is left out would be hidden from all
         documents.update({f"{name}/{key}": document for key, document in documents_of(node.metadata).items()})
     if group.zarr_format == 2:
         own = documents_of(group.metadata)
         found: Document = {"zarr_consolidated_format": 1, "metadata": {**own, **documents}}
-        await change_document(writable(access, path), f"{prefix}.zmetadata", lambda _: found)
+        await change_document(writable(access, path), f"{prefix}.zmetadata", lambda _: found, lenient=lenient)
     else:
         members = {key.removesuffix("/zarr.json"): document for key, document in documents.items()}
         inline = {"kind": "inline", "must_understand": False, "metadata": members}
-        await change_document(writable(access, path), f"{prefix}zarr.json", lambda held: {**held, "consolidated_metadata": inline})
-    return await open_group(access.store, path, context=access.context)
+        added = {"consolidated_metadata": inline}
+        await change_document(writable(access, path), f"{prefix}zarr.json", lambda held: {**held, **added}, lenient=lenient)
+    return await open_group(access.store, path, lenient=lenient, context=access.context)

@@ -73,9 +73,11 @@ def test_times_stored_big_endian_are_swapped() -> None:
         (LITTLE, "?", False),
         (BIG, "S4", True),
         (BIG, "<U1", False),
+        (LITTLE, [("x", "<i4"), ("y", "u1")], True),
+        (LITTLE, [("x", "<i4"), ("y", [("z", "?")])], False),
     ],
 )
-def test_chunks_are_what_memory_holds_but_for_swapped_bytes_and_bools(serializer: Any, dtype: str, expected: bool) -> None:
+def test_chunks_are_what_memory_holds_but_for_swapped_bytes_and_bools(serializer: Any, dtype: Any, expected: bool) -> None:
     assert serializer.is_memory(spec((1,), dtype)) is expected
 
 
@@ -123,6 +125,32 @@ def test_a_bool_is_0_or_1() -> None:
     lenient = NEITHER.decode(b"\0\1\2\xff", spec((4,), "?", lenient=True), Scratch())
     assert lenient.tolist() == [False, True, True, True]
     assert lenient.view("u1").tolist() == [0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        [("x", "?"), ("y", "u1")],
+        [("y", "u1"), ("x", [("b", "?"), ("a", "u1")])],
+        [("x", "?", (2,)), ("y", "<i2"), ("z", "?", (0,))],
+        [("x", [("a", "?")], (2,)), ("y", "u1")],
+    ],
+)
+def test_a_bool_of_a_struct_is_0_or_1(dtype: Any) -> None:
+    found, serializer = np.dtype(dtype), codec("bytes", endian="little")
+    rows = np.zeros(2, found)
+    rows["y"] = 2
+    stored, chunk = rows.tobytes(), spec((2,), found)
+    assert serializer.decode(stored, chunk, Scratch()).tobytes() == stored
+    assert not serializer.is_memory(chunk)
+    bad = bytearray(stored)
+    bad[stored.index(0)] = 3
+    with pytest.raises(ChunkDecodeError, match=r"a bool is 0 or 1, not 3; open with lenient=True to read others as true"):
+        serializer.decode(bytes(bad), chunk, Scratch())
+    bad[stored.index(0)] = 1
+    expected = bytes(bad)
+    bad[stored.index(0)] = 3
+    assert serializer.decode(bytes(bad), spec((2,), found, lenient=True), Scratch()).tobytes() == expected
 
 
 @pytest.mark.parametrize("dtype", ["S0", "U0", "V0"])

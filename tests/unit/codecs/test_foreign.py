@@ -6,6 +6,7 @@ import json
 import struct
 from typing import Any
 
+import msgpack
 import numcodecs
 import numcodecs.registry
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numcodecs.abc import Codec
 
+from azarr import fill_values
 from azarr.codecs.registry import CHECKS, FILTERS
 from azarr.errors import ChunkDecodeError, MetadataError, MissingPackage
 from azarr.scratch import Scratch
@@ -202,6 +204,16 @@ def test_a_shape_of_json2_that_is_not_the_chunks_takes_no_memory(end: list[Any])
     assert peak.nbytes < 1 << 20
 
 
+@pytest.mark.parametrize("name", ["json2", "msgpack2"])
+@pytest.mark.parametrize("item", ["abc", ["a", "b"], {"a": [1]}, None])
+def test_an_object_without_axes_is_read_and_written(name: str, item: Any) -> None:
+    chunk, ours, array = varying((), OBJECT, None), codec(f"numcodecs.{name}"), fill_values.of_object(item, OBJECT.numpy)
+    parts = [item, "|O", []]
+    for stored in (ours.encode(array, chunk), json.dumps(parts).encode() if name == "json2" else msgpack.packb(parts)):
+        found = ours.decode(stored, chunk, Scratch())
+        assert (found.shape, found.dtype, found[()]) == ((), OBJECT.numpy, item)
+
+
 def test_json2_cut_anywhere_is_an_error() -> None:
     whole = json.dumps(["a", "b", "|O", [2]]).encode()
     for end in range(len(whole)):
@@ -230,6 +242,13 @@ def test_arrays_of_varying_length_are_read_and_written() -> None:
             ours.decode(stored[:end], chunk, Scratch())
 
 
+def test_a_count_of_vlen_array_that_is_not_the_chunks_takes_no_memory() -> None:
+    data = (1 << 20).to_bytes(4, "little") + bytes(16)
+    with measured() as peak, pytest.raises(ChunkDecodeError, match=r"numcodecs\.vlen-array \(in elements\) gave 1,048,576 .* where 2 are"):
+        codec("numcodecs.vlen-array", dtype="<i4").decode(data, varying((2,), OBJECT, None), Scratch())
+    assert peak.nbytes < 1 << 20
+
+
 class Backwards(Codec):
     """A compressor of arrays, for want of one whose package is small."""
 
@@ -251,7 +270,31 @@ def test_a_compressor_of_arrays_is_a_serializer(monkeypatch: pytest.MonkeyPatch)
     assert pipeline.decode(stored, Scratch()).tolist() == [1, 2, 3]
 
 
+@pytest.mark.parametrize("name", ["zfpy", "pcodec"])
+def test_a_compressor_of_arrays_is_given_elements_in_v2(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setitem(numcodecs.registry.codec_registry, name, Backwards)
+    ours = codec(f"v2:{name}", dtype="<i4")
+    stored = ours.encode(np.array([1, 2, 3], "<i4").tobytes())
+    assert bytes(memoryview(stored)) == np.array([3, 2, 1], "<i4").tobytes()
+    assert decoded(ours, stored, 12) == np.array([1, 2, 3], "<i4").tobytes()
+
+
+def test_bits_are_rounded_in_v2() -> None:
+    values = np.array([1.0, 1.1, -3.3], "<f4")
+    stored = codec("v2:bitround", dtype="<f4", keepbits=3).encode(values.tobytes())
+    assert bytes(memoryview(stored)) == numcodecs.BitRound(keepbits=3).encode(values.copy()).tobytes()
+
+
 # What is refused
+
+
+@pytest.mark.parametrize(
+    ("name", "configuration", "nbytes"),
+    [("v2:bitround", {"keepbits": 3, "dtype": "<i4"}, 8), ("v2:bitround", {"keepbits": 3, "dtype": "<f4"}, 7), ("v2:shuffle", {"elementsize": "x"}, 8)],
+)
+def test_what_numcodecs_cannot_encode_is_an_error_that_names_the_codec(name: str, configuration: dict[str, Any], nbytes: int) -> None:
+    with pytest.raises(ChunkDecodeError, match=rf"{name} cannot encode this \(.+\)"):
+        codec(name, **configuration).encode(bytes(nbytes))
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,10 @@ def test_strings_may_be_compressed_too() -> None:
     assert pipeline.bound > 1 << 30
 
 
+def test_a_chain_of_any_length_is_made() -> None:
+    assert chain(varying((3,), STRING), {"name": "vlen-utf8"}, *[GZIP] * 7000).bound == (1 << 63) - 1
+
+
 def test_an_array_without_axes_and_elements_without_bytes_are_chunks_too() -> None:
     scalar, nothing = chain(spec((), "<f8"), LITTLE, ZSTD), chain(spec((2,), "S0"), LITTLE, ZSTD)
     assert scalar.decode(encoded(scalar, np.array(1.5)), Scratch()).tolist() == 1.5

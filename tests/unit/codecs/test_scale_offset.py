@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chunks import STRING, codec, modest, spec, varying
+from chunks import LITTLE, STRING, chain, codec, encoded, modest, spec, varying
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from azarr.errors import ChunkDecodeError, MetadataError
+from azarr.scratch import Scratch
 
 
 def test_integers_are_shifted_and_scaled() -> None:
@@ -65,8 +66,49 @@ def test_a_stored_value_that_no_value_gives_is_an_error() -> None:
 
 def test_without_offset_and_scale_nothing_changes() -> None:
     chunk, values = spec((2,), "<f8"), np.array([1.5, -0.0])
-    assert codec("scale_offset").resolve(chunk) is chunk
+    assert codec("scale_offset").resolve(chunk) == chunk
     assert codec("scale_offset").decode(values, chunk).tolist() == [1.5, 0.0]
+
+
+def test_elements_without_axes_are_shifted_and_scaled() -> None:
+    scaled, chunk = codec("scale_offset", offset=5, scale=2), spec((), "<i2")
+    assert scaled.encode(np.array(6, "<i2"), chunk).tolist() == 2
+    assert scaled.decode(np.array(2, "<i2"), chunk).tolist() == 6
+    with pytest.raises(ChunkDecodeError, match=r"scale_offset: a value does not fit uint8"):
+        codec("scale_offset", offset=5).encode(np.array(4, "u1"), spec((), "u1"))
+
+
+SHARDS = {
+    "name": "sharding_indexed",
+    "configuration": {"chunk_shape": [2], "codecs": [LITTLE], "index_codecs": [LITTLE], "index_location": "end"},
+}
+
+
+@pytest.mark.parametrize(("dtype", "stored"), [("<i2", [4, 6]), ("<f4", [4.0, 6.0])])
+def test_inner_chunks_of_a_shard_are_absent_where_all_is_the_fill_value_as_it_is_stored(dtype: str, stored: list[Any]) -> None:
+    """As zarr-python does, to which the chain has the fill value 2 * (7 - 5) behind this codec."""
+    scaled = {"name": "scale_offset", "configuration": {"offset": 5, "scale": 2}}
+    pipeline, values = chain(spec((6,), dtype, 7), scaled, SHARDS), np.array([7, 7, 7, 8, 4, 4], dtype)
+    shard = encoded(pipeline, values)
+    assert shard[: 2 * values.itemsize] == np.array(stored, dtype).tobytes()
+    assert np.frombuffer(shard[-48:], "<u8")[:2].tolist() == [(1 << 64) - 1] * 2
+    assert np.array_equal(pipeline.decode(shard, Scratch()), values)
+
+
+def test_a_fill_value_that_cannot_be_stored_is_missed_only_where_an_inner_chunk_is_absent() -> None:
+    scaled = {"name": "scale_offset", "configuration": {"offset": 5}}
+    alone, pipeline = chain(spec((2,), "u1", 4), scaled, LITTLE), chain(spec((4,), "u1", 4), scaled, SHARDS)
+    assert alone.decode(b"\0\1", Scratch()).tolist() == [5, 6]
+    shard = encoded(pipeline, np.array([5, 6, 7, 8], "u1"))
+    assert pipeline.decode(shard, Scratch()).tolist() == [5, 6, 7, 8]
+    with pytest.raises(ChunkDecodeError, match=r"an inner chunk is absent, and a codec around the shard has no form for the fill value"):
+        pipeline.decode(shard[:-32] + b"\xff" * 16 + shard[-16:], Scratch())
+
+
+def test_a_fill_value_that_is_of_no_number_of_another_filter_is_no_error() -> None:
+    floats = {"name": "numcodecs.astype", "configuration": {"encode_dtype": "<i2"}}
+    pipeline = chain(spec((2,), "<f4", np.nan), floats, {"name": "scale_offset", "configuration": {"offset": 5}}, LITTLE)
+    assert pipeline.decode(b"\0\0\1\0", Scratch()).tolist() == [5.0, 6.0]
 
 
 @pytest.mark.parametrize(
