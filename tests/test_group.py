@@ -109,7 +109,7 @@ async def test_python_s_own_ways_to_look_and_write_say_what_to_write_instead():
     for do, line in (
         (lambda: list(group), "for name in await group.keys(): ..."),
         (lambda: "rain" in group, "name in await group.keys()"),
-        (lambda: group.__setitem__("rain", 1), "await azarr.create_array(group.store, path, ...)"),
+        (lambda: group.__setitem__("rain", 1), "await azarr.create_array(group.store, f'{group.path}/name', ...)"),
     ):
         with pytest.raises(TypeError) as caught:
             do()

@@ -95,7 +95,7 @@ class Group:
     def _ipython_key_completions_(self) -> list[str]:
         return list(self.metadata.consolidated or {})
 
-    __setitem__ = refuse("writing waits, so it is awaited: await azarr.create_array(group.store, path, ...)")
+    __setitem__ = refuse("writing waits, so it is awaited: await azarr.create_array(group.store, f'{{group.path}}/name', ...)")
     __iter__ = refuse("listing waits, so it is awaited: for name in await group.keys(): ...")
     __contains__ = refuse("looking waits, so it is awaited: name in await group.keys()")
 

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Any, NoReturn
 
 from azarr._engine import Block, Tell
-from azarr.array import Array, Selectable, Selection, refuse
+from azarr.array import Array, Selectable, Selection, refuse, tool
 from azarr.errors import NotAnArray
 from azarr.grid import check_path
 
@@ -50,8 +50,7 @@ class Ref(Selectable["PendingSelection"]):
         return self[name]
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        parent, _, name = self._path.rpartition("/")
-        raise TypeError(f"{parent or '/'} is not opened yet, so it has no method {name!r}: (await ref).{name}(...)")
+        raise tool("mistakes").no_method(self._path)
 
     __iter__ = refuse("not opened yet: await it first")
 

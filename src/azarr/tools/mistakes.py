@@ -1,0 +1,22 @@
+"""What people meant, told once a mistake has happened: loaded then, and not before. Knows the handles; raises nothing itself."""
+
+from __future__ import annotations
+
+from azarr.array import Array
+from azarr.group import Group
+
+METHODS = "a group has keys, members, walk, tree, update_attrs"
+MAKING = "arrays are made by azarr.create_array(group.store, f'{group.path}/name', ...)"
+
+
+def no_method(path: str) -> TypeError:
+    """The error of calling the reference to `path`: its last name was to be a method of what stands above it."""
+    parent, _, name = path.rpartition("/")
+    if is_attribute(name):
+        return TypeError(f"{parent or '/'} is not opened yet, so it has no method {name!r}: (await ref).{name}(...)")
+    return TypeError(f"{name!r} is no method of a group, so it was taken for a member of {parent or '/'}: {METHODS}; {MAKING}")
+
+
+def is_attribute(name: str) -> bool:
+    """Whether arrays or groups have something of this name."""
+    return name in dir(Array) or name in dir(Group)
