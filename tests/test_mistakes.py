@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import operator
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -60,3 +63,72 @@ async def test_a_method_that_a_group_does_not_have_says_what_it_has():
             call()
         assert str(caught.value).startswith(line)
         assert str(caught.value).endswith("; arrays are made by azarr.create_array(group.store, f'{group.path}/name', ...)")
+
+
+# Computing with what is not read yet
+
+
+COMPUTING: dict[str, Callable[[Any], Any]] = {
+    "x + 1": lambda x: x + 1,
+    "1 - x": lambda x: 1 - x,
+    "x > 0": lambda x: x > 0,
+    "x == 0": lambda x: x == 0,
+    "0 != x": lambda x: 0 != x,  # noqa: SIM300  # the other way round is the point
+    "-x": lambda x: -x,
+    "float(x)": float,
+    "round(x)": round,
+    "x += 1": lambda x: operator.iadd(x, 1),
+}
+
+
+@pytest.mark.parametrize("name", COMPUTING)
+async def test_computing_with_what_is_not_read_says_to_await_it(name: str):
+    root = azarr.open(await weather())
+    array = await root.rain
+    for chosen, shown in ((array, "array[...]"), (array[1:], "selection"), (root.rain, "ref[...]"), (root.rain[1:], "selection")):
+        with pytest.raises(TypeError) as caught:
+            COMPUTING[name](chosen)
+        assert str(caught.value) == f"reading waits, so it is awaited: x = await {shown}, and then compute with x"
+
+
+async def test_what_is_not_compared_with_values_is_equal_to_itself_alone():
+    array = await azarr.open(await weather()).rain
+    part = array[1:]
+    assert part == part
+    assert part != array[1:]
+    assert array != part
+    assert array != None  # noqa: E711  # the point
+    assert {array: 1, part: 2}[part] == 2
+
+
+async def test_an_attribute_of_the_data_says_to_await_them():
+    root = azarr.open(await weather())
+    array = await root.rain
+    for look, line in (
+        (lambda: array.mean, "'Array' object has no attribute 'mean'; of the data: (await array[...]).mean"),
+        (lambda: array[1:].astype, "'Selection' object has no attribute 'astype'; of the data: (await selection).astype"),
+        (lambda: root.rain[1:].shape, "'PendingSelection' object has no attribute 'shape'; of what is selected, once it is open: (await selection.open()).shape"),
+        (lambda: root.rain[1:].mean, "'PendingSelection' object has no attribute 'mean'; of the data: (await selection).mean"),
+        (lambda: array.compressor, "'Array' object has no attribute 'compressor'"),
+        (lambda: array._repr_png_, "'Array' object has no attribute '_repr_png_'"),
+    ):
+        with pytest.raises(AttributeError) as caught:
+            look()
+        assert str(caught.value) == line
+    assert (await root.rain[1:].open()).shape == (3,)
+
+
+async def test_arrays_and_selections_are_still_copied_pickled_and_completed():
+    array = await azarr.open(await weather()).rain
+    for part in (array, array[1:]):
+        for other in (copy.copy(part), copy.deepcopy(part), pickle.loads(pickle.dumps(part))):
+            assert (other.shape, other.dtype) == (part.shape, part.dtype)
+        assert "mean" not in dir(part)
+        assert isinstance(hash(part), int)
+
+
+async def test_a_reference_has_no_length_and_holds_nothing_yet():
+    root = azarr.open(await weather())
+    for look in (lambda: "rain" in root, lambda: len(root), lambda: list(root)):
+        with pytest.raises(TypeError, match=r"^not opened yet: await it first$"):
+            look()

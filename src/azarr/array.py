@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from azarr.tools.plans import Plan
 
 Selected = TypeVar("Selected")
+COMPUTING = """
+    add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod divmod rdivmod pow rpow matmul rmatmul and rand or ror xor rxor
+    lshift rlshift rshift rrshift lt le gt ge neg pos abs invert round int float complex contains
+"""
+"""Python's ways to compute with values, which are not read yet."""
 
 
 def refuse(text: str) -> Callable[..., Any]:
@@ -72,6 +77,21 @@ class Selectable(ABC, Generic[Selected]):
     __array__ = refuse("reading waits, so it is awaited: np.asarray(await {0})")
     __iter__ = refuse("reading waits: for x in await {0}: ..., or async for block in {0}.blocks(): ...")
     __bool__ = refuse("the truth of an array is in its values: bool(np.any(await {0}))")
+
+
+def _same(chosen: Any, other: object) -> bool:
+    """What `==` means: the very same. It is refused for what may be values, which no element is compared with."""
+    return chosen is other if other is None or isinstance(other, Selectable) else _compute(chosen)
+
+
+def _unknown(chosen: Any, name: str) -> NoReturn:
+    more = "" if name.startswith("_") else tool("mistakes").no_attribute(chosen, chosen._shown, name)
+    raise AttributeError(f"{type(chosen).__name__!r} object has no attribute {name!r}{more}", name=name, obj=chosen)
+
+
+_compute = refuse("reading waits, so it is awaited: x = await {0}, and then compute with x")
+for _name, _method in {**dict.fromkeys(COMPUTING.split(), _compute), "eq": _same, "getattr": _unknown}.items():
+    setattr(Selectable, f"__{_name}__", _method)  # not in the class: `__hash__` stays, and type checkers still see what is not there
 
 
 class Indexer(Generic[Selected]):

@@ -52,7 +52,7 @@ class Ref(Selectable["PendingSelection"]):
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise tool("mistakes").no_method(self._path)
 
-    __iter__ = refuse("not opened yet: await it first")
+    __iter__ = __len__ = __contains__ = refuse("not opened yet: await it first")
 
     def __repr__(self) -> str:
         return f"<Ref {self._path or '/'} of {self._where}; not opened yet: await it>"

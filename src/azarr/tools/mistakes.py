@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from azarr.array import Array
+import numpy as np
+
+from azarr.array import Array, Selection
 from azarr.group import Group
+from azarr.ref import PendingSelection
 
 METHODS = "a group has keys, members, walk, tree, update_attrs"
 MAKING = "arrays are made by azarr.create_array(group.store, f'{group.path}/name', ...)"
@@ -15,6 +18,13 @@ def no_method(path: str) -> TypeError:
     if is_attribute(name):
         return TypeError(f"{parent or '/'} is not opened yet, so it has no method {name!r}: (await ref).{name}(...)")
     return TypeError(f"{name!r} is no method of a group, so it was taken for a member of {parent or '/'}: {METHODS}; {MAKING}")
+
+
+def no_attribute(chosen: object, shown: str, name: str) -> str:
+    """What to write for an attribute that arrays and selections do not have, where it is one of the data."""
+    if isinstance(chosen, PendingSelection) and name in dir(Selection):
+        return f"; of what is selected, once it is open: (await selection.open()).{name}"
+    return f"; of the data: (await {shown}).{name}" if name in dir(np.ndarray) else ""
 
 
 def is_attribute(name: str) -> bool:
