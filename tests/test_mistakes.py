@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import azarr
+from azarr.errors import NotAnArray
 from hierarchies import weather
 
 # A handle in the place of a store
@@ -132,3 +133,24 @@ async def test_a_reference_has_no_length_and_holds_nothing_yet():
     for look in (lambda: "rain" in root, lambda: len(root), lambda: list(root)):
         with pytest.raises(TypeError, match=r"^not opened yet: await it first$"):
             look()
+
+
+# Groups
+
+
+@pytest.mark.parametrize("key", [slice(5, None), 0, ("a", "b"), ...], ids=repr)
+async def test_a_group_is_not_selected_from(key: Any):
+    air = await azarr.open(await weather()).air
+    with pytest.raises(NotAnArray, match=r"a group stands at air of MemoryStore.*; group\['name'\]\[...\] selects from an array in it"):
+        air[key]
+
+
+async def test_handles_are_frozen():
+    root = azarr.open(await weather())
+    group = await root
+    handles: list[Any] = [root, group, await group.rain, group.rain[0], (await group.rain)[0]]
+    for handle in handles:
+        with pytest.raises(AttributeError):
+            handle.t = 5
+    for other in (copy.copy(group), copy.deepcopy(group), pickle.loads(pickle.dumps(group))):
+        assert (await other.rain[0], other.path) == (1, "")

@@ -9,7 +9,7 @@ from typing import Any
 from azarr import _nodes
 from azarr.access import Access
 from azarr.array import Array, refuse, tool
-from azarr.errors import NodeNotFound
+from azarr.errors import NodeNotFound, NotAnArray
 from azarr.grid import check_path
 from azarr.metadata import ArrayMetadata, GroupMetadata
 from azarr.ref import Ref
@@ -18,6 +18,8 @@ from azarr.stores.base import Listing
 
 class Group:
     """A group in a store. `group["a/b"]` and `group.a` are references, to be awaited; `await group.members()` asks the store."""
+
+    __slots__ = ("_prefix", "access", "metadata", "path", "store")
 
     def __init__(self, metadata: GroupMetadata, access: Access, path: str) -> None:
         self.metadata = metadata if access.consolidated is not False else metadata._replace(consolidated=None)
@@ -74,6 +76,8 @@ class Group:
 
     def __getitem__(self, path: str) -> Ref:
         """A reference to a member, or to a node further below; nothing is asked for until it is awaited."""
+        if not isinstance(path, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # people index groups, too
+            raise NotAnArray(f"a group stands at {self.path or '/'} of {self.store!r}; group['name'][...] selects from an array in it")
         return Ref(self._open, check_path(self._prefix + path), repr(self.store))
 
     async def _open(self, path: str) -> Array | Group:
