@@ -343,7 +343,7 @@ class Selection(Selectable["Selection"]):
         """
         writable(self.array.access, self.array.path)
         if unknown := [codec.name for codec in self.array.codecs if codec not in self.array.layout.metadata.codecs]:
-            raise UnknownCodec("all codecs must be known to write", field="codecs", value=unknown, document=self.array.document)
+            raise UnknownCodec("to write, known codecs are needed", field="codecs", value=unknown, document=self.array.document)
         source = np.broadcast_to(np.asarray(values, self._element.base), self.shape)
         context = self.array.access.context
         await write(self.array.target, self.region, source, context, fields=self.names, empty=write_empty, progress=progress)

@@ -67,7 +67,7 @@ def parse(data: bytes | bytearray | memoryview, key: str, *, lenient: bool = Fal
     if depth > MAX_DEPTH:
         _check_depth(value, key)
     if bare:
-        reason = "the bare token is not JSON; lenient=True accepts it in Zarr v2"
+        reason = f"the bare token {bare[0][0]!r} is not JSON; lenient=True accepts it in Zarr v2"
         raise MetadataError(reason, document=key, field=_place(value, bare[0]), value=bare[0][0])
     return value
 

@@ -39,7 +39,8 @@ KNOWN = frozenset(CODECS)
 def build(spec: CodecSpec) -> Any:
     """The codec that `spec` names. Errors: `UnknownCodec`; `MetadataError` for a configuration that it does not take."""
     if spec.name not in CODECS:
-        raise UnknownCodec("azarr does not know this codec", field="codecs", value=spec.name.removeprefix("v2:"))
+        likely = import_module("azarr.tools.mistakes").likely(name := spec.name.removeprefix("v2:"), CODECS)
+        raise UnknownCodec(f"azarr does not know the codec {name!r}{likely}", field="codecs", value=name)
     module, _, name = CODECS[spec.name].rpartition(".")
     return getattr(import_module(f"azarr.{module}"), name)(spec.name, spec.configuration)
 

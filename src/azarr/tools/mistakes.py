@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 import numpy as np
 
 from azarr.array import Array, Selection
@@ -25,6 +28,12 @@ def no_attribute(chosen: object, shown: str, name: str) -> str:
     if isinstance(chosen, PendingSelection) and name in dir(Selection):
         return f"; of what is selected, once it is open: (await selection.open()).{name}"
     return f"; of the data: (await {shown}).{name}" if name in dir(np.ndarray) else ""
+
+
+def likely(name: str, known: Iterable[str]) -> str:
+    """Which of the `known` names was meant, if one is much like `name`."""
+    alike = get_close_matches(name, {each.removeprefix("v2:") for each in known}, 1)
+    return f"; did you mean {alike[0]!r}?" if alike else ""
 
 
 def is_attribute(name: str) -> bool:

@@ -72,8 +72,8 @@ def test_without_offset_and_scale_nothing_changes() -> None:
 @pytest.mark.parametrize(
     ("configuration", "dtype", "message"),
     [
-        ({"scale": 0}, "<f4", "codecs.scale_offset.scale: a scale is not 0, not 0"),
-        ({"scale": 0.0}, "<f4", "codecs.scale_offset.scale: a scale is not 0, not 0.0"),
+        ({"scale": 0}, "<f4", "codecs.scale_offset.scale: a scale other than 0 is needed, not 0"),
+        ({"scale": 0.0}, "<f4", "codecs.scale_offset.scale: a scale other than 0 is needed, not 0.0"),
         ({"offset": 1}, "?", "codecs.scale_offset: scale_offset is for integers and floats, not 'bool'"),
         ({"offset": 1}, "<c8", "codecs.scale_offset: scale_offset is for integers and floats, not 'complex64'"),
     ],
