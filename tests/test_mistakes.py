@@ -8,10 +8,11 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import azarr
-from azarr.errors import NotAnArray
+from azarr.errors import MetadataError, NotAnArray, SelectionError
 from hierarchies import weather
 
 # A handle in the place of a store
@@ -154,3 +155,124 @@ async def test_handles_are_frozen():
             handle.t = 5
     for other in (copy.copy(group), copy.deepcopy(group), pickle.loads(pickle.dumps(group))):
         assert (await other.rain[0], other.path) == (1, "")
+
+
+# Arguments
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "line"),
+    [
+        ({"chunks": None}, TypeError, "chunks: an integer, or one for each axis, is needed, or auto, not None"),
+        ({"chunks": True}, TypeError, "chunks: an integer, or one for each axis, is needed, or auto, not True"),
+        ({"chunks": (2.0, 2)}, TypeError, "chunks: an integer, or one for each axis, is needed, or auto, not (2.0, 2)"),
+        ({"shape": "ab"}, TypeError, "shape: an integer, or one for each axis, is needed, not 'ab'"),
+        ({"chunks": 2}, MetadataError, "metadata: chunks: one length for each axis is needed (2), not 2"),
+        ({"shards": (4, 4, 4)}, MetadataError, "metadata: shards: one length for each axis is needed (2), not (4, 4, 4)"),
+        ({"dimension_names": "ab"}, TypeError, "dimension_names are a list of names, one for each axis, not 'ab'"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("zarr_format", [2, 3])
+async def test_an_argument_that_is_wrong_is_named(options: dict[str, Any], error: type[Exception], line: str, zarr_format: int):
+    store: dict[str, bytes] = {}
+    arguments: dict[str, Any] = {"shape": (4, 4), "dtype": "i4", "zarr_format": zarr_format, **options}
+    with pytest.raises(error) as caught:
+        await azarr.create_array(store, **arguments)
+    assert str(caught.value) == line
+    assert store == {}
+
+
+class Blosc:
+    """As in numcodecs, and in zarr-python."""
+
+    def __repr__(self) -> str:
+        return "Blosc()"
+
+    def get_config(self) -> dict[str, Any]:
+        return {"id": "blosc"}
+
+
+class BloscCodec(Blosc):
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": "blosc"}
+
+
+@pytest.mark.parametrize(
+    ("codec", "zarr_format", "way"),
+    [(Blosc(), 3, ""), (Blosc(), 2, " (here, what its get_config() gives)"), (BloscCodec(), 3, " (here, what its to_dict() gives)")],
+)
+@pytest.mark.parametrize("argument", ["compressors", "filters"])
+async def test_a_codec_of_another_library_says_what_a_codec_is(codec: Any, zarr_format: int, way: str, argument: str):
+    for given in (codec, [codec]):
+        options: dict[str, Any] = {argument: given, "zarr_format": zarr_format}
+        with pytest.raises(MetadataError) as caught:
+            await azarr.create_array({}, shape=4, dtype="i4", **options)
+        line = f"{argument}: a codec is a name, or an object such as {{'name': 'zstd', 'configuration': {{'level': 3}}}}{way}, not Blosc()"
+        assert str(caught.value) == f"metadata: {line}"
+
+
+async def test_values_that_json_does_not_have_are_named():
+    group = await azarr.create_group({})
+    ring: dict[str, Any] = {}
+    ring["self"] = ring
+    for attributes, line in (
+        ({"a": np.float32(1)}, ": attributes['a'] is np.float32(1.0), of which .item() is what JSON has; attributes are text"),
+        ({"a": {"b": [0, np.arange(2)]}}, ": attributes['a']['b'][1] is array([0, 1]), of which .tolist() is what JSON has; "),
+        ({"a": {1, 2}}, ": attributes['a'] is {1, 2}; attributes are text, finite numbers, lists and objects"),
+        ({"a": float("nan")}, ": attributes['a'] is nan; "),
+        (ring, "(Circular reference detected); attributes are text"),
+    ):
+        for do in (group.update_attrs(attributes), azarr.create_group({}, attributes=attributes)):
+            with pytest.raises(MetadataError) as caught:
+                await do
+            assert line in str(caught.value)
+
+
+async def test_attributes_say_how_they_are_changed():
+    store = await weather()
+    for node in (await azarr.open(store, mode="r+"), await azarr.open(store, mode="r+").rain):
+        node = await node.update_attrs({"x": 1, "y": [2]})
+        changes: list[Callable[[Any], Any]] = [
+            lambda attrs: attrs.__setitem__("x", 2),
+            lambda attrs: attrs.__delitem__("x"),
+            lambda attrs: attrs.update(x=2),
+            lambda attrs: operator.ior(attrs, {"x": 2}),
+            lambda attrs: attrs.pop("x"),
+        ]
+        for change in changes:
+            with pytest.raises(TypeError, match=r"attributes are as they were read; .*: node = await node.update_attrs\(\{...\}\)"):
+                change(node.attrs)
+        assert dict(node.attrs)["x"] == 1
+        assert {**node.attrs, "x": 2}["x"] == 2
+        for other in (copy.copy(node.attrs), copy.deepcopy(node.attrs), pickle.loads(pickle.dumps(node.attrs))):
+            assert other == node.attrs
+
+
+async def test_values_that_do_not_fit_say_both_shapes():
+    array = await azarr.create_array({}, shape=(4, 20), dtype="i4")
+    for chosen, values, line in (
+        (array[0], np.arange(21), "values of shape (21,) could not be broadcast to the selection's shape (20,)"),
+        (array[:2], np.zeros((1, 2, 20)), "values of shape (1, 2, 20) could not be broadcast to the selection's shape (2, 20)"),
+    ):
+        with pytest.raises(ValueError) as caught:
+            await chosen.write(values)
+        assert str(caught.value) == line
+
+
+async def test_an_array_of_one_axis_is_resized_to_a_number():
+    array = await azarr.create_array({}, shape=4, dtype="i4")
+    assert (await array.resize(30)).shape == (30,)
+    with pytest.raises(TypeError, match=r"shape: an integer, or one for each axis, is needed, not 2\.5"):
+        await array.resize(2.5)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(MetadataError, match=r"shape: one length per dimension is needed \(1\)"):
+        await array.resize((4, 4))
+
+
+async def test_a_dimension_that_is_not_there_is_named():
+    array = await azarr.open(await weather()).rain
+    with pytest.raises(SelectionError, match=r"^no dimension is called 'dya'; there are day$"):
+        array.isel(dya=0)
+    twice = await azarr.create_array({}, shape=(2, 2), dtype="i4", dimension_names=("x", "x"))
+    with pytest.raises(SelectionError, match=r"^2 dimensions are called 'x'; there are x, x$"):
+        twice.isel(x=0)

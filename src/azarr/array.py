@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import operator
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from importlib import import_module
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, SupportsIndex, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -190,7 +188,7 @@ class Array(Selectable["Selection"]):
     @property
     def attrs(self) -> Mapping[str, Any]:
         """The attributes, as they were read."""
-        return MappingProxyType(dict(self.metadata.attributes))
+        return tool("attributes").Attributes(self.metadata.attributes)
 
     @property
     def dimension_names(self) -> tuple[str | None, ...] | None:
@@ -221,13 +219,13 @@ class Array(Selectable["Selection"]):
         """Merge `attributes` into those that are stored; the array with them. Errors: `ReadOnly`, `WriteConflict`, `StoreError`."""
         return Array(await tool("changes").update_attributes(self.access, self.path, self.metadata, attributes), self.access, self.path)
 
-    async def resize(self, shape: Iterable[int], *, clear: bool = False) -> Array:
+    async def resize(self, shape: SupportsIndex | Iterable[SupportsIndex], *, clear: bool = False) -> Array:
         """The array in another shape, as a new handle. Chunks that lie outside then are deleted.
 
         What a chunk at the edge holds beyond it stays, and is seen again if the array grows again, unless that is done with `clear`.
         Errors: `ReadOnly`, `MetadataError`, `WriteConflict`, `StoreError`.
         """
-        lengths = tuple(map(operator.index, shape))
+        lengths = tuple(tool("creation").lengths(shape, "shape"))
         return Array(await tool("changes").resize(self.access, self.path, self.metadata, lengths, clear=clear), self.access, self.path)
 
     async def append(self, values: Any, axis: int = 0) -> Array:
@@ -344,7 +342,11 @@ class Selection(Selectable["Selection"]):
         writable(self.array.access, self.array.path)
         if unknown := [codec.name for codec in self.array.codecs if codec not in self.array.layout.metadata.codecs]:
             raise UnknownCodec("to write, known codecs are needed", field="codecs", value=unknown, document=self.array.document)
-        source = np.broadcast_to(np.asarray(values, self._element.base), self.shape)
+        given = np.asarray(values, self._element.base)
+        try:
+            source = np.broadcast_to(given, self.shape)
+        except ValueError:
+            raise ValueError(f"values of shape {given.shape} could not be broadcast to the selection's shape {self.shape}") from None
         context = self.array.access.context
         await write(self.array.target, self.region, source, context, fields=self.names, empty=write_empty, progress=progress)
 
@@ -384,6 +386,7 @@ def _by_name(chosen: Selection, indexers: dict[Any, Any]) -> Selection:
     names = chosen.array.dimension_names or ()
     of = [names[entry] if names and isinstance(entry, int) else None for entry in chosen.region.layout]
     for name in indexers:
-        if of.count(name) != 1:
-            raise SelectionError(f"{of.count(name)} dimensions are called {name!r}; there are {', '.join(map(str, names)) or 'no names'}")
+        if (count := of.count(name)) != 1:
+            called = f"{count} dimensions are called" if count else "no dimension is called"
+            raise SelectionError(f"{called} {name!r}; there are {', '.join(map(str, names)) or 'no names'}")
     return chosen.of(selection.orthogonal(chosen.region, tuple([indexers.get(name, slice(None)) for name in of])))

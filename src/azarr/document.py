@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
+from importlib import import_module
 from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
@@ -77,7 +78,7 @@ def dump(document: Mapping[str, JSON]) -> bytes:
     try:
         return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
-        raise MetadataError(f"not to be written as JSON ({error}); attributes are text, finite numbers, lists and objects") from error
+        raise MetadataError(import_module("azarr.tools.mistakes").no_json(document, error)) from error
 
 
 def named(spec: JSON, field: str, *more: str) -> tuple[str, Document]:

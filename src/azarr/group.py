@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from azarr import _nodes
@@ -29,7 +28,7 @@ class Group:
     @property
     def attrs(self) -> Mapping[str, Any]:
         """The attributes, as they were read."""
-        return MappingProxyType(dict(self.metadata.attributes))
+        return tool("attributes").Attributes(self.metadata.attributes)
 
     @property
     def zarr_format(self) -> int:
