@@ -199,7 +199,7 @@ async def test_dimensions_are_selected_by_name():
     assert equal(await array[1].isel(x=0), X[1, :, 0])
     assert equal(await array[None, 1].isel(y=-1), X[None, 1, -1])
     for chosen, name in ((array, "time"), (array[0], "t"), (array, "")):
-        with pytest.raises(SelectionError, match=f"no dimension is called {name!r}; there are t, y, x"):
+        with pytest.raises(SelectionError, match=f"no dimensions are called {name!r}; there are t, y, x"):
             chosen.isel(**{name: 0})
 
 
@@ -207,7 +207,7 @@ async def test_a_name_that_two_dimensions_have_selects_neither():
     array = await stored(X, dimension_names=("t", "x", "x"))
     with pytest.raises(SelectionError, match="2 dimensions are called 'x'"):
         array.isel(x=0)
-    with pytest.raises(SelectionError, match="no dimension is called 'x'; there are no names"):
+    with pytest.raises(SelectionError, match="no dimensions are called 'x'; there are no names"):
         (await stored(X)).isel(x=0)
 
 

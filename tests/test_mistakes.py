@@ -6,14 +6,15 @@ import copy
 import operator
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import azarr
-from azarr.errors import MetadataError, NotAnArray, SelectionError
-from hierarchies import weather
+from azarr.errors import MetadataError, NodeNotFound, NotAnArray, SelectionError
+from hierarchies import consolidated, weather
 
 # A handle in the place of a store
 
@@ -271,8 +272,82 @@ async def test_an_array_of_one_axis_is_resized_to_a_number():
 
 async def test_a_dimension_that_is_not_there_is_named():
     array = await azarr.open(await weather()).rain
-    with pytest.raises(SelectionError, match=r"^no dimension is called 'dya'; there are day$"):
+    with pytest.raises(SelectionError, match=r"^no dimensions are called 'dya'; there are day$"):
         array.isel(dya=0)
     twice = await azarr.create_array({}, shape=(2, 2), dtype="i4", dimension_names=("x", "x"))
     with pytest.raises(SelectionError, match=r"^2 dimensions are called 'x'; there are x, x$"):
         twice.isel(x=0)
+
+
+async def test_read_many_takes_selections():
+    array = await azarr.open(await weather()).rain
+    for given, name in (([array[0]], "list"), (array, "Array")):
+        with pytest.raises(TypeError, match=rf"read_many takes selections, one by one: read_many\(a\[0\], b\[...\]\), not {name}"):
+            await azarr.read_many(given)  # pyright: ignore[reportArgumentType]
+
+
+# Places where nothing is
+
+
+class Blocking:
+    """A store whose `get` is not awaited."""
+
+    def __repr__(self) -> str:
+        return "Blocking()"
+
+    def get(self, key: str, byte_range: Any = None) -> None:
+        return None
+
+
+async def test_a_store_whose_get_is_not_awaited_says_so():
+    with pytest.raises(TypeError, match=r"Blocking\(\) is no store: its get must be `async def get\(self, key, byte_range=None\)`"):
+        await azarr.open(Blocking())
+
+
+async def test_an_attribute_of_a_reference_that_became_a_member_says_how_it_is_had():
+    root = azarr.open(await weather())
+    for ref, line in ((root.rain.shape, "(await ref).shape"), (root.attrs, "(await ref).attrs"), ((await root).air.dtype, "(await ref).dtype")):
+        with pytest.raises(NodeNotFound) as caught:
+            await ref
+        assert str(caught.value).endswith(f"; for the attribute: {line}")
+    with pytest.raises(NodeNotFound) as caught:
+        await root.wind
+    assert str(caught.value).endswith("looked for zarr.json, .zarray, .zgroup")
+    with pytest.raises(NodeNotFound, match="for the attribute"):
+        await azarr.open(consolidated(await weather())).rain.shape
+
+
+async def test_of_a_folder_without_a_node_is_said_what_it_holds(tmp_path: Path):
+    await weather(store=tmp_path / "d.zarr")
+    (tmp_path / "d.zarr" / "air" / "empty" / "zarr.json").unlink()
+    (tmp_path / "notes.txt").write_text("none")
+    for place, path, line in (
+        ("nope.zarr", "", f"; there is no folder '{tmp_path}/nope.zarr'"),
+        ("nope.zarr", "a/b", f"; there is no folder '{tmp_path}/nope.zarr'"),
+        ("", "", f"; the folder '{tmp_path}' holds d.zarr/, notes.txt"),
+        ("d.zarr", "air/wind", f"; the folder '{tmp_path}/d.zarr/air' holds empty/, temperature/, zarr.json"),
+        ("d.zarr", "air/empty", f"; the folder '{tmp_path}/d.zarr/air/empty' is empty"),
+    ):
+        with pytest.raises(NodeNotFound) as caught:
+            await azarr.open(tmp_path / place, path)
+        assert str(caught.value).endswith(line)
+        assert pickle.loads(pickle.dumps(caught.value)).args == caught.value.args
+    for number in range(20):
+        (tmp_path / "nope.zarr" / str(number)).mkdir(parents=True)
+    with pytest.raises(NodeNotFound, match=r"holds \d+/, .*, \.\.\.$"):
+        await azarr.open(tmp_path / "nope.zarr")
+
+
+@pytest.mark.parametrize("mode", ["a", "w", "w-"])
+async def test_a_mode_that_makes_an_array_needs_what_an_array_is_made_of(mode: str):
+    store: dict[str, bytes] = {}
+    with pytest.raises(TypeError, match=r"so an array is made, of a shape and a dtype \(create_array\(\) missing .* 'shape' and 'dtype'\)"):
+        await azarr.open_array(store, mode=mode)
+    assert store == {}
+
+
+async def test_memory_that_is_read_only_is_called_so():
+    out = np.zeros(4, "u1")
+    out.flags.writeable = False
+    with pytest.raises(SelectionError, match=r"out must be writable, of shape \(4,\) and dtype uint8; it is \(4,\), uint8, read-only"):
+        await azarr.open(await weather()).rain[...].read(out)

@@ -26,11 +26,8 @@ if TYPE_CHECKING:
     from azarr.tools.plans import Plan
 
 Selected = TypeVar("Selected")
-COMPUTING = """
-    add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod divmod rdivmod pow rpow matmul rmatmul and rand or ror xor rxor
-    lshift rlshift rshift rrshift lt le gt ge neg pos abs invert round int float complex contains
-"""
-"""Python's ways to compute with values, which are not read yet."""
+COMPUTING = """add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod divmod rdivmod pow rpow matmul rmatmul and rand or
+    ror xor rxor lshift rlshift rshift rrshift lt le gt ge neg pos abs invert round int float complex contains"""
 
 
 def refuse(text: str) -> Callable[..., Any]:
@@ -78,7 +75,6 @@ class Selectable(ABC, Generic[Selected]):
 
 
 def _same(chosen: Any, other: object) -> bool:
-    """What `==` means: the very same. It is refused for what may be values, which no element is compared with."""
     return chosen is other if other is None or isinstance(other, Selectable) else _compute(chosen)
 
 
@@ -387,6 +383,5 @@ def _by_name(chosen: Selection, indexers: dict[Any, Any]) -> Selection:
     of = [names[entry] if names and isinstance(entry, int) else None for entry in chosen.region.layout]
     for name in indexers:
         if (count := of.count(name)) != 1:
-            called = f"{count} dimensions are called" if count else "no dimension is called"
-            raise SelectionError(f"{called} {name!r}; there are {', '.join(map(str, names)) or 'no names'}")
+            raise SelectionError(f"{count or 'no'} dimensions are called {name!r}; there are {', '.join(map(str, names)) or 'no names'}")
     return chosen.of(selection.orthogonal(chosen.region, tuple([indexers.get(name, slice(None)) for name in of])))

@@ -77,7 +77,7 @@ class Group:
         """A reference to a member, or to a node further below; nothing is asked for until it is awaited."""
         if not isinstance(path, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # people index groups, too
             raise NotAnArray(f"a group stands at {self.path or '/'} of {self.store!r}; group['name'][...] selects from an array in it")
-        return Ref(self._open, check_path(self._prefix + path), repr(self.store))
+        return Ref(self._open, check_path(self._prefix + path), self.store)
 
     async def _open(self, path: str) -> Array | Group:
         if self.metadata.consolidated is None:

@@ -53,5 +53,5 @@ def load(module: str, codec: str, install: str) -> Any:
         others: Any = import_module("azarr.integrations.stand_ins")
         if (found := others.stand_in(module)) is not None:
             return found
-        package = module.partition(".")[0]
+        package = module if module.startswith("backports.") else module.partition(".")[0]
         raise MissingPackage(f"the codec {codec!r}", package, others.install_line(codec, package, install)) from error
