@@ -73,7 +73,7 @@ async def test_a_v2_array_has_an_order():
 
 async def test_attributes_cannot_be_changed_by_accident():
     array = await azarr.create_array({}, shape=(1,), dtype="u1", attributes={"a": 1})
-    with pytest.raises(TypeError, match="does not support item assignment"):
+    with pytest.raises(TypeError, match="attributes are as they were read"):
         array.attrs["a"] = 2  # type: ignore[index]
 
 
@@ -198,8 +198,8 @@ async def test_dimensions_are_selected_by_name():
     assert equal(await array.isel(t=[3, 0], x=[1, 2]), X[np.ix_([3, 0], range(5), [1, 2])])
     assert equal(await array[1].isel(x=0), X[1, :, 0])
     assert equal(await array[None, 1].isel(y=-1), X[None, 1, -1])
-    for chosen, name, count in ((array, "time", 0), (array[0], "t", 0), (array, "", 0)):
-        with pytest.raises(SelectionError, match=f"{count} dimensions are called {name!r}; there are t, y, x"):
+    for chosen, name in ((array, "time"), (array[0], "t"), (array, "")):
+        with pytest.raises(SelectionError, match=f"no dimensions are called {name!r}; there are t, y, x"):
             chosen.isel(**{name: 0})
 
 
@@ -207,7 +207,7 @@ async def test_a_name_that_two_dimensions_have_selects_neither():
     array = await stored(X, dimension_names=("t", "x", "x"))
     with pytest.raises(SelectionError, match="2 dimensions are called 'x'"):
         array.isel(x=0)
-    with pytest.raises(SelectionError, match="0 dimensions are called 'x'; there are no names"):
+    with pytest.raises(SelectionError, match="no dimensions are called 'x'; there are no names"):
         (await stored(X)).isel(x=0)
 
 

@@ -22,7 +22,7 @@ async def test_a_group_knows_what_its_document_says(zarr_format: int):
     group = await azarr.open_group(await weather(zarr_format))
     assert (group.path, group.zarr_format, dict(group.attrs)) == ("", zarr_format, {"title": "weather"})
     assert repr(group) == f"<Group / (v{zarr_format}) in {group.store!r}>"
-    with pytest.raises(TypeError, match="does not support item assignment"):
+    with pytest.raises(TypeError, match="attributes are as they were read"):
         group.attrs["title"] = "climate"
 
 
@@ -109,7 +109,7 @@ async def test_python_s_own_ways_to_look_and_write_say_what_to_write_instead():
     for do, line in (
         (lambda: list(group), "for name in await group.keys(): ..."),
         (lambda: "rain" in group, "name in await group.keys()"),
-        (lambda: group.__setitem__("rain", 1), "await azarr.create_array(group.store, path, ...)"),
+        (lambda: group.__setitem__("rain", 1), "await azarr.create_array(group.store, f'{group.path}/name', ...)"),
     ):
         with pytest.raises(TypeError) as caught:
             do()

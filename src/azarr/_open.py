@@ -84,7 +84,8 @@ def _ref(
     context: Context | None, given: Document | None, make: Make | None = None, options: Mapping[str, Any] = MappingProxyType({}),
 ) -> Ref:  # fmt: skip
     if mode not in MODES or (mode not in MODES[:2] and make is None):
-        raise ValueError(f"mode is one of {', '.join(MODES if make else MODES[:2])}, not {mode!r}")
+        more = "; open_array and open_group also take a, w, w-" * (mode in MODES)
+        raise ValueError(f"mode is one of {', '.join(MODES if make else MODES[:2])}, not {mode!r}{more}")
     if options and mode in MODES[:2]:
         raise TypeError(f"{', '.join(options)}: only for a mode that may make the node (a, w, w-), not {mode!r}")
     if zarr_format not in (None, 2, 3):
@@ -115,7 +116,7 @@ def _ref(
             return await group[path[len(root) :]].open()
         return make_node(await find(access, path, kind if path == root else "node"), access, path)
 
-    return Ref(open_node, root, repr(access.store))
+    return Ref(open_node, root, access.store)
 
 
 async def create_group(

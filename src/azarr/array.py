@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import operator
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from importlib import import_module
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, SupportsIndex, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +26,8 @@ if TYPE_CHECKING:
     from azarr.tools.plans import Plan
 
 Selected = TypeVar("Selected")
+COMPUTING = """add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod divmod rdivmod pow rpow matmul rmatmul and rand or
+    ror xor rxor lshift rlshift rshift rrshift lt le gt ge neg pos abs invert round int float complex contains"""
 
 
 def refuse(text: str) -> Callable[..., Any]:
@@ -72,6 +72,20 @@ class Selectable(ABC, Generic[Selected]):
     __array__ = refuse("reading waits, so it is awaited: np.asarray(await {0})")
     __iter__ = refuse("reading waits: for x in await {0}: ..., or async for block in {0}.blocks(): ...")
     __bool__ = refuse("the truth of an array is in its values: bool(np.any(await {0}))")
+
+
+def _same(chosen: Any, other: object) -> bool:
+    return chosen is other if other is None or isinstance(other, Selectable) else _compute(chosen)
+
+
+def _unknown(chosen: Any, name: str) -> NoReturn:
+    more = "" if name.startswith("_") else tool("mistakes").no_attribute(chosen, chosen._shown, name)
+    raise AttributeError(f"{type(chosen).__name__!r} object has no attribute {name!r}{more}", name=name, obj=chosen)
+
+
+_compute = refuse("reading waits, so it is awaited: x = await {0}, and then compute with x")
+for _name, _method in {**dict.fromkeys(COMPUTING.split(), _compute), "eq": _same, "getattr": _unknown}.items():
+    setattr(Selectable, f"__{_name}__", _method)  # not in the class: `__hash__` stays, and type checkers still see what is not there
 
 
 class Indexer(Generic[Selected]):
@@ -170,7 +184,7 @@ class Array(Selectable["Selection"]):
     @property
     def attrs(self) -> Mapping[str, Any]:
         """The attributes, as they were read."""
-        return MappingProxyType(dict(self.metadata.attributes))
+        return tool("attributes").Attributes(self.metadata.attributes)
 
     @property
     def dimension_names(self) -> tuple[str | None, ...] | None:
@@ -201,13 +215,13 @@ class Array(Selectable["Selection"]):
         """Merge `attributes` into those that are stored; the array with them. Errors: `ReadOnly`, `WriteConflict`, `StoreError`."""
         return Array(await tool("changes").update_attributes(self.access, self.path, self.metadata, attributes), self.access, self.path)
 
-    async def resize(self, shape: Iterable[int], *, clear: bool = False) -> Array:
+    async def resize(self, shape: SupportsIndex | Iterable[SupportsIndex], *, clear: bool = False) -> Array:
         """The array in another shape, as a new handle. Chunks that lie outside then are deleted.
 
         What a chunk at the edge holds beyond it stays, and is seen again if the array grows again, unless that is done with `clear`.
         Errors: `ReadOnly`, `MetadataError`, `WriteConflict`, `StoreError`.
         """
-        lengths = tuple(map(operator.index, shape))
+        lengths = tuple(tool("creation").lengths(shape, "shape"))
         return Array(await tool("changes").resize(self.access, self.path, self.metadata, lengths, clear=clear), self.access, self.path)
 
     async def append(self, values: Any, axis: int = 0) -> Array:
@@ -323,8 +337,12 @@ class Selection(Selectable["Selection"]):
         """
         writable(self.array.access, self.array.path)
         if unknown := [codec.name for codec in self.array.codecs if codec not in self.array.layout.metadata.codecs]:
-            raise UnknownCodec("all codecs must be known to write", field="codecs", value=unknown, document=self.array.document)
-        source = np.broadcast_to(np.asarray(values, self._element.base), self.shape)
+            raise UnknownCodec("to write, known codecs are needed", field="codecs", value=unknown, document=self.array.document)
+        given = np.asarray(values, self._element.base)
+        try:
+            source = np.broadcast_to(given, self.shape)
+        except ValueError:
+            raise ValueError(f"values of shape {given.shape} could not be broadcast to the selection's shape {self.shape}") from None
         context = self.array.access.context
         await write(self.array.target, self.region, source, context, fields=self.names, empty=write_empty, progress=progress)
 
@@ -364,6 +382,6 @@ def _by_name(chosen: Selection, indexers: dict[Any, Any]) -> Selection:
     names = chosen.array.dimension_names or ()
     of = [names[entry] if names and isinstance(entry, int) else None for entry in chosen.region.layout]
     for name in indexers:
-        if of.count(name) != 1:
-            raise SelectionError(f"{of.count(name)} dimensions are called {name!r}; there are {', '.join(map(str, names)) or 'no names'}")
+        if (count := of.count(name)) != 1:
+            raise SelectionError(f"{count or 'no'} dimensions are called {name!r}; there are {', '.join(map(str, names)) or 'no names'}")
     return chosen.of(selection.orthogonal(chosen.region, tuple([indexers.get(name, slice(None)) for name in of])))

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, NamedTuple, Self
 
-from azarr.limits import DEFAULT_LIMITS, Limits
+from azarr.limits import DEFAULT_LIMITS, Limits, positive
 
-UNITS = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+UNITS = {"": 1, "B": 1, **{f"{letter}{i}B": b**n for i, b in (("I", 1024), ("", 1000)) for n, letter in enumerate("KMGT", 1)}}
 
 
 @cache
@@ -111,8 +111,8 @@ class Context:
     """What is called at the end of `async with`."""
 
     def __post_init__(self) -> None:
-        if self.requests < 1 or self.nbytes < 1 or (self.workers is not None and self.workers < 1) or self.timeout <= 0:
-            raise ValueError(f"requests, memory and workers of a Context are at least 1, and its timeout is above 0: {self}")
+        several = {"workers": 1 if self.workers is None else self.workers, "timeout": self.timeout}
+        positive("Context", requests=self.requests, memory=self.nbytes, **several)
         bytes_of(self.cache)
 
     @property

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
+from importlib import import_module
 from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
@@ -67,7 +68,7 @@ def parse(data: bytes | bytearray | memoryview, key: str, *, lenient: bool = Fal
     if depth > MAX_DEPTH:
         _check_depth(value, key)
     if bare:
-        reason = "the bare token is not JSON; lenient=True accepts it"
+        reason = f"the bare token {bare[0][0]!r} is not JSON; lenient=True accepts it"
         raise MetadataError(reason, document=key, field=_place(value, bare[0]), value=bare[0][0])
     return value
 
@@ -77,7 +78,7 @@ def dump(document: Mapping[str, JSON], *, lenient: bool = False) -> bytes:
     try:
         return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=lenient).encode()
     except (TypeError, ValueError) as error:
-        raise MetadataError(f"not to be written as JSON ({error}); attributes are text, finite numbers, lists and objects") from error
+        raise MetadataError(import_module("azarr.tools.mistakes").no_json(document, error)) from error
 
 
 def named(spec: JSON, field: str, *more: str) -> tuple[str, Document]:

@@ -101,7 +101,7 @@ def _spec(dtype: NumPyDType) -> JSON:
     if dtype.kind in NAMES:
         return {"name": NAMES[dtype.kind], "configuration": {"length_bytes": dtype.itemsize}}
     if dtype.name not in NUMBERS:
-        raise UnknownDataType("no Zarr data type for this NumPy dtype", field="data_type", value=str(dtype))
+        raise UnknownDataType(f"no Zarr data type for the NumPy dtype {str(dtype)!r}", field="data_type", value=str(dtype))
     return dtype.name
 
 

@@ -53,8 +53,9 @@ class MetadataError(AzarrError, ValueError):
     def __init__(self, reason: str, *, field: str = "", value: Any = None, document: str = "") -> None:
         self.reason, self.field, self.value, self.document = reason, field, value, document
         shown = repr(value)
-        found = f"{field}: {reason}, not {shown if len(shown) <= 80 else shown[:77] + '...'}" if field else reason
-        super().__init__(f"{document or 'metadata'}: {found}")
+        alone = not field or (isinstance(value, str) and shown in reason)  # a reason says what is needed, or names the value itself
+        found = reason if alone else f"{reason}, not {shown if len(shown) <= 80 else shown[:77] + '...'}"
+        super().__init__(": ".join(filter(None, (document or "metadata", field, found))))
 
     def within(self, document: str) -> Self:
         """The same error, naming the document it came from."""

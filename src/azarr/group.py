@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from azarr import _nodes
 from azarr.access import Access
 from azarr.array import Array, refuse, tool
-from azarr.errors import NodeNotFound
+from azarr.errors import NodeNotFound, NotAnArray
 from azarr.grid import check_path
 from azarr.metadata import ArrayMetadata, GroupMetadata
 from azarr.ref import Ref
@@ -17,6 +16,8 @@ from azarr.ref import Ref
 
 class Group:
     """A group in a store. `group["a/b"]` and `group.a` are references, to be awaited; `await group.members()` asks the store."""
+
+    __slots__ = ("_prefix", "access", "metadata", "path", "store")
 
     def __init__(self, metadata: GroupMetadata, access: Access, path: str) -> None:
         self.metadata = metadata if access.consolidated is not False else metadata._replace(consolidated=None)
@@ -26,7 +27,7 @@ class Group:
     @property
     def attrs(self) -> Mapping[str, Any]:
         """The attributes, as they were read."""
-        return MappingProxyType(dict(self.metadata.attributes))
+        return tool("attributes").Attributes(self.metadata.attributes)
 
     @property
     def zarr_format(self) -> int:
@@ -67,7 +68,9 @@ class Group:
 
     def __getitem__(self, path: str) -> Ref:
         """A reference to a member, or to a node further below; nothing is asked for until it is awaited."""
-        return Ref(self._open, check_path(self._prefix + path), repr(self.store))
+        if not isinstance(path, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # people index groups, too
+            raise NotAnArray(f"a group stands at {self.path or '/'} of {self.store!r}; group['name'][...] selects from an array in it")
+        return Ref(self._open, check_path(self._prefix + path), self.store)
 
     async def _open(self, path: str) -> Array | Group:
         if self.metadata.consolidated is None:
@@ -88,7 +91,7 @@ class Group:
     def _ipython_key_completions_(self) -> list[str]:
         return list(self.metadata.consolidated or {})
 
-    __setitem__ = refuse("writing waits, so it is awaited: await azarr.create_array(group.store, path, ...)")
+    __setitem__ = refuse("writing waits, so it is awaited: await azarr.create_array(group.store, f'{{group.path}}/name', ...)")
     __iter__ = refuse("listing waits, so it is awaited: for name in await group.keys(): ...")
     __contains__ = refuse("looking waits, so it is awaited: name in await group.keys()")
 

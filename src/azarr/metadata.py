@@ -80,7 +80,7 @@ def array_from_json(document: Document, *, lenient: bool = False) -> ArrayMetada
         if absent := [name for name in MANDATORY if name not in document]:
             raise MetadataError("the field is mandatory", field=absent[0], value="absent")
         if transformers := document.get("storage_transformers"):
-            raise MetadataError("azarr knows no storage transformer", field="storage_transformers", value=transformers)
+            raise MetadataError("an empty list is needed (no transformer is known)", field="storage_transformers", value=transformers)
         shape, dtype = shape_from_json(document["shape"]), dtypes.from_json(document["data_type"])
         encoding, codecs = KeyEncoding.from_json(document["chunk_key_encoding"]), codecs_from_json(document["codecs"], "codecs")
         grid, fill = grid_from_json(document["chunk_grid"], shape), fill_values.from_json(document["fill_value"], dtype, lenient=lenient)
@@ -158,7 +158,7 @@ def _checked(document: Document, node_type: str, fields: tuple[str, ...]) -> Doc
     extra = {name: value for name, value in document.items() if name not in COMMON and name not in fields}
     for name, value in extra.items():
         if not is_object(value) or value.get("must_understand") is not False:
-            raise MetadataError("azarr does not know this field, and it must be understood", field=name, value=value)
+            raise MetadataError("a field that azarr knows, or an object with must_understand false, is needed", field=name, value=value)
     return extra
 
 

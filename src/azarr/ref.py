@@ -10,8 +10,8 @@ from contextlib import aclosing
 from typing import Any, NoReturn
 
 from azarr._engine import Block, Tell
-from azarr.array import Array, Selectable, Selection, refuse
-from azarr.errors import NotAnArray
+from azarr.array import Array, Selectable, Selection, refuse, tool
+from azarr.errors import NodeNotFound, NotAnArray
 from azarr.grid import check_path
 
 Open = Callable[[str], Awaitable[Any]]
@@ -21,18 +21,22 @@ Open = Callable[[str], Awaitable[Any]]
 class Ref(Selectable["PendingSelection"]):
     """A node that will be opened each time it is awaited: `await ref` gives the `Array` or `Group`."""
 
-    __slots__ = ("_open", "_path", "_where")
+    __slots__ = ("_open", "_path", "_store")
     _shown = "ref[...]"
 
-    def __init__(self, open_node: Open, path: str, where: str) -> None:
-        self._open, self._path, self._where = open_node, path, where
+    def __init__(self, open_node: Open, path: str, store: Any) -> None:
+        self._open, self._path, self._store = open_node, path, store
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self.open().__await__()
 
     async def open(self) -> Any:
         """The node: an `Array` or a `Group`. Errors: `NodeNotFound`, `MetadataError`, `StoreError`."""
-        node = await self._open(self._path)
+        try:
+            node = await self._open(self._path)
+        except (NodeNotFound, TypeError) as error:
+            await tool("mistakes").explain(error, self._store, self._path)
+            raise
         if isinstance(node, Array):
             node.layout  # noqa: B018  # made here, so that a codec nobody knows is an error of opening
         return node
@@ -42,7 +46,7 @@ class Ref(Selectable["PendingSelection"]):
 
     def __getitem__(self, key: Any) -> Any:
         """A deeper reference for a path; for anything else a selection of the array that stands here."""
-        return Ref(self._open, check_path(f"{self._path}/{key}"), self._where) if isinstance(key, str) else super().__getitem__(key)
+        return Ref(self._open, check_path(f"{self._path}/{key}"), self._store) if isinstance(key, str) else super().__getitem__(key)
 
     def __getattr__(self, name: str) -> Ref:
         if name.startswith("_") or name == "then":  # JavaScript takes what has a `then` for a promise
@@ -50,13 +54,12 @@ class Ref(Selectable["PendingSelection"]):
         return self[name]
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        parent, _, name = self._path.rpartition("/")
-        raise TypeError(f"{parent or '/'} is not opened yet, so it has no method {name!r}: (await ref).{name}(...)")
+        raise tool("mistakes").no_method(self._path)
 
-    __iter__ = refuse("not opened yet: await it first")
+    __iter__ = __len__ = __contains__ = refuse("not opened yet: await it first")
 
     def __repr__(self) -> str:
-        return f"<Ref {self._path or '/'} of {self._where}; not opened yet: await it>"
+        return f"<Ref {self._path or '/'} of {self._store!r}; not opened yet: await it>"
 
 
 class PendingSelection(Selectable["PendingSelection"]):

@@ -157,6 +157,13 @@ async def test_azarr_opens_a_store_of_zarr_python_and_its_own_by_the_way_back(tm
     assert isinstance(azarr.stores.store_from(group.store), ZarrPythonStore)
 
 
+async def test_a_node_of_zarr_python_is_no_store_and_says_what_to_pass() -> None:
+    group = zarr.open_group({}, mode="w")
+    for node in (group, group.create_array("a", shape=4, dtype="i4")):
+        with pytest.raises(TypeError, match=r"a store is needed, not this (Group|Array) of zarr-python: pass its .store, and its .path"):
+            azarr.open(node)
+
+
 async def test_errors_of_a_store_of_zarr_python_are_azarrs() -> None:
     class Broken(zarr.storage.MemoryStore):
         async def get(self, *arguments: Any, **options: Any) -> Any:

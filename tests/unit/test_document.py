@@ -59,10 +59,10 @@ def test_bare_tokens_that_were_read_are_written_again_where_that_is_asked_for():
     [
         (b'{"shape": [1], "shape": [2]}', "a/zarr.json: shape: each key may stand once in an object, not '2 times'"),
         (b'{"attributes": {"x": 1, "y": 2, "x": 3, "x": 4}}', "a/zarr.json: x: each key may stand once in an object, not '3 times'"),
-        (b'{"fill_value": NaN}', "a/zarr.json: fill_value: the bare token is not JSON; lenient=True accepts it, not 'NaN'"),
+        (b'{"fill_value": NaN}', "a/zarr.json: fill_value: the bare token 'NaN' is not JSON; lenient=True accepts it"),
         (
             b'{"a": [{"b": 1}, {"b": -Infinity}], "c": "NaN"}',
-            "a/zarr.json: a[1].b: the bare token is not JSON; lenient=True accepts it, not '-Infinity'",
+            "a/zarr.json: a[1].b: the bare token '-Infinity' is not JSON; lenient=True accepts it",
         ),
         (b"[1, 2]", "a/zarr.json: document: the document must be a JSON object, not 'list'"),
         (b"3", "a/zarr.json: document: the document must be a JSON object, not 'int'"),

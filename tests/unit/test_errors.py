@@ -70,6 +70,11 @@ def test_a_metadata_error_names_document_field_and_value():
     assert (error.reason, error.field, error.value, error.document) == ("must be the integer 3", "zarr_format", "3", "a/zarr.json")
 
 
+def test_a_metadata_error_whose_reason_names_the_value_does_not_say_it_again():
+    assert str(MetadataError("there is no 'zst'", field="codecs", value="zst")) == "metadata: codecs: there is no 'zst'"
+    assert str(MetadataError("3 is needed, or 'v2'", field="x", value=2)) == "metadata: x: 3 is needed, or 'v2', not 2"
+
+
 def test_a_metadata_error_without_a_field_says_only_the_reason():
     assert str(MetadataError("not valid JSON")) == "metadata: not valid JSON"
 
@@ -80,9 +85,9 @@ def test_long_values_are_shown_in_eighty_characters():
 
 
 def test_the_document_is_added_once_and_the_class_stays():
-    error = UnknownCodec("azarr does not know this codec", field="codecs", value="zfp").within("a/zarr.json")
+    error = UnknownCodec("one of ours is needed", field="codecs", value="zfp").within("a/zarr.json")
     assert type(error) is UnknownCodec
-    assert str(error) == "a/zarr.json: codecs: azarr does not know this codec, not 'zfp'"
+    assert str(error) == "a/zarr.json: codecs: one of ours is needed, not 'zfp'"
     assert error.within("b/zarr.json") is error
 
 

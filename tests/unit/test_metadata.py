@@ -136,9 +136,9 @@ def test_mandatory_fields_are_named_where_they_are_absent(name: str):
         ({"attributes": None}, "attributes: attributes are an object, not None"),
         ({"codecs": []}, "codecs: a list with at least one codec is needed, not []"),
         ({"codecs": "bytes"}, "codecs: a list with at least one codec is needed, not 'bytes'"),
-        ({"storage_transformers": [{"name": "x"}]}, "storage_transformers: azarr knows no storage transformer, not [{'name': 'x'}]"),
-        ({"colour": "red"}, "colour: azarr does not know this field, and it must be understood, not 'red'"),
-        ({"colour": {"name": "red"}}, "colour: azarr does not know this field, and it must be understood, not {'name': 'red'}"),
+        ({"storage_transformers": [{"name": "x"}]}, "storage_transformers: an empty list is needed (no transformer is known), not [{'name': 'x'}]"),
+        ({"colour": "red"}, "colour: a field that azarr knows, or an object with must_understand false, is needed, not 'red'"),
+        ({"colour": {"name": "red"}}, "colour: a field that azarr knows, or an object with must_understand false, is needed, not {'name': 'red'}"),
     ],
 )
 def test_a_broken_array_document_names_the_field_and_the_value(changes: Document, reason: str):
@@ -307,7 +307,7 @@ def test_consolidated_metadata_that_are_null_are_none():
         ({"zarr_format": 2}, "zarr_format: must be 3, not 2"),
         ({"node_type": "array"}, "node_type: must be 'group', not 'array'"),
         ({"attributes": "x"}, "attributes: attributes are an object, not 'x'"),
-        ({"shape": []}, "shape: azarr does not know this field, and it must be understood, not []"),
+        ({"shape": []}, "shape: a field that azarr knows, or an object with must_understand false, is needed, not []"),
         ({"consolidated_metadata": []}, 'consolidated_metadata: kind "inline" and an object metadata are needed, not []'),
         (
             {"consolidated_metadata": {"kind": "file", "metadata": {}}},

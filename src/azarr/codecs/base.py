@@ -104,7 +104,8 @@ def check_size(got: int, expected: int | None, what: str) -> None:
 def settings(codec: str, configuration: Configuration, /, **known: tuple[range | tuple[JSON, ...] | None, JSON]) -> list[Any]:
     """The entries of a configuration. `known`: for each what is allowed (None: the codec looks itself), and its default."""
     if unknown := sorted(set(configuration) - set(known)):
-        raise MetadataError(f"unknown entry; {codec} has {', '.join(known) or 'none'}", field=f"codecs.{codec}", value=unknown[0])
+        has = f"{codec} has {', '.join(known) or 'none'}"
+        raise MetadataError(f"unknown entry {unknown[0]!r}; {has}", field=f"codecs.{codec}", value=unknown[0])
     values: list[Any] = []
     for entry, (allowed, default) in known.items():
         values.append(value := configuration.get(entry, default))

@@ -94,7 +94,7 @@ class Blosc(BytesBytes):
 
     def encode(self, data: Buffer) -> Buffer:
         if self.cname == "snappy":
-            raise UnknownCodec("no package writes Snappy inside Blosc; azarr reads it", field="codecs.blosc.cname", value=self.cname)
+            raise UnknownCodec("no package writes Snappy inside Blosc: 'snappy' is read only", field="codecs.blosc.cname", value=self.cname)
         module = load("numcodecs.blosc", "blosc", "pip install numcodecs")
         raw = view(data)
         elements = raw.view(f"V{self.typesize}") if raw.size % self.typesize == 0 else raw

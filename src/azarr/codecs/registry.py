@@ -39,7 +39,8 @@ KNOWN = frozenset(CODECS)
 def build(spec: CodecSpec) -> Any:
     """The codec that `spec` names. Errors: `UnknownCodec`; `MetadataError` for a configuration that it does not take."""
     if spec.name not in CODECS:
-        raise UnknownCodec("azarr does not know this codec", field="codecs", value=spec.name.removeprefix("v2:"))
+        likely = import_module("azarr.tools.mistakes").likely(name := spec.name.removeprefix("v2:"), CODECS)
+        raise UnknownCodec(f"azarr does not know the codec {name!r}{likely}", field="codecs", value=name)
     module, _, name = CODECS[spec.name].rpartition(".")
     return getattr(import_module(f"azarr.{module}"), name)(spec.name, spec.configuration)
 
@@ -52,5 +53,5 @@ def load(module: str, codec: str, install: str) -> Any:
         others: Any = import_module("azarr.integrations.stand_ins")
         if (found := others.stand_in(module)) is not None:
             return found
-        package = module.partition(".")[0]
+        package = module if module.startswith("backports.") else module.partition(".")[0]
         raise MissingPackage(f"the codec {codec!r}", package, others.install_line(codec, package, install)) from error

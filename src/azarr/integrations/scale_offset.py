@@ -47,7 +47,7 @@ class ScaleOffset(ArrayArray):
         dtype = DataType(chunk.dtype.name, chunk.dtype)
         offset, scale = (fill_values.from_json(value, dtype).item() for value in (self.offset, self.scale))
         if not scale:
-            raise MetadataError("a scale is not 0", field="codecs.scale_offset.scale", value=self.scale)
+            raise MetadataError("a scale other than 0 is needed", field="codecs.scale_offset.scale", value=self.scale)
         return offset, scale
 
 

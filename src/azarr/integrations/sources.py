@@ -10,8 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from azarr.array import Array, Selection
 from azarr.context import Context
 from azarr.errors import redact
+from azarr.group import Group
+from azarr.ref import PendingSelection, Ref
 from azarr.stores import SCHEMES, SUFFIXES, store_from
 from azarr.stores.base import Store
 
@@ -19,6 +22,15 @@ CHAINS = {"reference": "ReferenceStore({!r})", "zip": "ZipStore({!r})"}
 """Of what fsspec chains by "::", azarr's way."""
 WITHOUT = ("file", "reference", "zip")
 """Schemes of URLs whose stores take no options."""
+
+HANDLES: dict[Any, str] = {
+    Array: "pass array.store, and array.path",
+    Group: "pass group.store, and f'{group.path}/name' for what is in the group (group.path for itself)",
+    Ref: "await it, or go on from it by ref['name']; of what is opened there are .store and .path",
+    Selection: "selection.array is what it is of, which has .store and .path",
+    PendingSelection: "await what it is of, which has .store and .path",
+}
+"""What to pass instead of a handle where a store is asked for."""
 
 
 def store_of(source: Any, context: Context | None) -> Store:
@@ -34,11 +46,16 @@ def store_of(source: Any, context: Context | None) -> Store:
             scheme = source.partition("://")[0]
             raise ValueError(f"{redact(source)!r}: no store for the scheme {scheme!r}; pass a store object, or {more}")
         return _fsspec(source, context=context)
+    if (way := HANDLES.get(type(source))) is not None:
+        raise TypeError(f"a store is needed, not this {type(source).__name__}: {way}")
     icechunk = sys.modules.get("icechunk")
     if icechunk is not None and isinstance(source, (icechunk.IcechunkStore, icechunk.Session, icechunk.Repository)):
         return import_module("azarr.integrations.icechunk").IcechunkStore(source)
-    if (zarr := sys.modules.get("zarr.abc.store")) is not None and isinstance(source, zarr.Store):
-        return import_module("azarr.integrations.zarr_stores").store_of(source)
+    if (zarr := sys.modules.get("zarr.abc.store")) is not None:
+        if isinstance(source, zarr.Store):
+            return import_module("azarr.integrations.zarr_stores").store_of(source)
+        if isinstance(getattr(source, "store", None), zarr.Store):
+            raise TypeError(f"a store is needed, not this {type(source).__name__} of zarr-python: pass its .store, and its .path")
     if hasattr(source, "fs") and hasattr(source, "root"):
         return _fsspec(source.fs, source.root, context=context)
     if hasattr(source, "_strip_protocol"):

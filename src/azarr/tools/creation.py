@@ -4,7 +4,7 @@ import math
 import operator
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, SupportsIndex, cast
 
 import numpy as np
 
@@ -38,13 +38,16 @@ def array_metadata(
     chunk_key_encoding: JSON,
 ) -> ArrayMetadata:  # fmt: skip
     """What `create_array` stores. Errors: `MetadataError` and those below it."""
-    lengths, outer = _lengths(shape), None if shards is None else _lengths(shards)
+    shaped = lengths(shape, "shape")
+    outer = None if shards is None else lengths(shards, "shards", len(shaped))
     data_type, stored = _types(dtype, zarr_format)
     automatic = isinstance(chunks, str) and one_of(chunks, "chunks", "auto") == "auto"
-    sizes = auto_chunks(outer or lengths, stored.itemsize) if automatic else _lengths(chunks)
+    sizes = auto_chunks(outer or shaped, stored.itemsize) if automatic else lengths(chunks, "chunks", len(shaped))
     fill = fill_values.default(data_type) if fill_value is None else fill_from_value(fill_value, data_type)
+    if isinstance(dimension_names, str):
+        raise TypeError(f"dimension_names are a list of names, one for each axis, not {dimension_names!r}")
     names = None if dimension_names is None else list(dimension_names)
-    pressed = _listed("zstd" if compressors == "auto" else compressors)
+    pressed = _listed("zstd" if compressors == "auto" else compressors, "compressors", zarr_format)
     one_of(order, "order", "C", "F")
     if chunk_key_encoding in (None, "/", "."):
         separator = {} if chunk_key_encoding is None else {"separator": chunk_key_encoding}
@@ -54,25 +57,26 @@ def array_metadata(
         if outer is not None or encoding.name != "v2" or len(pressed) > 1:
             reason = "3 is needed for shards, several compressors, and other key encodings than 'v2'"
             raise MetadataError(reason, field="zarr_format", value=2)
-        before = _typed([_v2_codec(codec) for codec in _listed(filters)], stored)
+        before = _typed([_v2_codec(codec) for codec in _listed(filters, "filters", zarr_format)], stored)
         if not data_type.fixed and not any(codec["id"] in v2.OBJECT_CODECS for codec in before):
             before.insert(0, {"id": SERIALIZERS[data_type.kind]})
-        document: Document = {"zarr_format": 2, "shape": lengths, "chunks": sizes}
+        document: Document = {"zarr_format": 2, "shape": shaped, "chunks": sizes}
         document |= {"dtype": v2_dtype_to_json(stored) if data_type.fixed else "|O", "filters": before or None, "order": order}
         document |= {"compressor": _v2_codec(pressed[0]) if pressed else None, "dimension_separator": encoding.separator}
         document |= {"fill_value": fill_values.to_json(fill.astype(stored, copy=False), data_type, v2=True)}
         found = v2.array_from_json(document, {**(attributes or {}), **({} if names is None else {v2.DIMENSIONS: names})})
         return _tried(found, found.codecs)
-    chain = [*_listed(filters), SERIALIZERS.get(data_type.kind, "bytes") if serializer == "auto" else serializer, *pressed]
+    coder = SERIALIZERS.get(data_type.kind, "bytes") if serializer == "auto" else serializer
+    chain = [*_listed(filters, "filters", 3), *_listed(coder, "serializer", 3), *pressed]
     chain = [_v3_codec(codec, stored.itemsize if data_type.fixed else 1) for codec in chain]
     chain, specs = _typed(chain, stored), v3.codecs_from_json(chain, "codecs")
     if order == "F":
-        chain.insert(0, {"name": "transpose", "configuration": {"order": list(range(len(lengths)))[::-1]}})
+        chain.insert(0, {"name": "transpose", "configuration": {"order": list(range(len(shaped)))[::-1]}})
     if outer is not None:
         index = [_v3_codec("bytes", 8), {"name": "crc32c"}]
         shard = {"chunk_shape": sizes, "codecs": chain, "index_codecs": index, "index_location": "end"}
         chain = [{"name": "sharding_indexed", "configuration": shard}]
-    document = {"zarr_format": 3, "node_type": "array", "shape": lengths, "data_type": data_type.spec, "dimension_names": names}
+    document = {"zarr_format": 3, "node_type": "array", "shape": shaped, "data_type": data_type.spec, "dimension_names": names}
     document |= {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": outer or sizes}}}
     document |= {"chunk_key_encoding": {"name": encoding.name, "configuration": {"separator": encoding.separator}}}
     document |= {"fill_value": fill_values.to_json(fill, data_type), "codecs": chain, "attributes": attributes or {}}
@@ -113,8 +117,14 @@ def v2_dtype_to_json(dtype: NumPyDType) -> JSON:
     return [[name, v2_dtype_to_json(inner.base), *([list(inner.shape)] if inner.shape else [])] for name, inner in fields.items()]
 
 
-def _lengths(given: Lengths) -> list[int]:
-    return [operator.index(length) for length in (given if isinstance(given, Iterable) else [given])]
+def lengths(given: Lengths, name: str, axes: int | None = None) -> list[int]:
+    """The argument called `name`: a number, or one for each of `axes`. Errors: `TypeError`, `MetadataError`."""
+    found = list(given) if isinstance(given, Iterable) else [given]
+    if not all(isinstance(length, SupportsIndex) and not isinstance(length, bool) for length in found):
+        raise TypeError(f"{name}: an integer, or one for each axis, is needed{', or auto' * (name == 'chunks')}, not {given!r}")
+    if axes not in (None, len(found)):
+        raise MetadataError(f"one length for each axis is needed ({axes})", field=name, value=given)
+    return [operator.index(length) for length in found]
 
 
 def _types(dtype: Any, zarr_format: int) -> tuple[DataType, NumPyDType]:
@@ -131,8 +141,15 @@ def _types(dtype: Any, zarr_format: int) -> tuple[DataType, NumPyDType]:
     return DataType("struct", dtypes.native(packed)), packed
 
 
-def _listed(codecs: Codecs) -> list[Any]:
-    return [] if codecs is None else [codecs] if isinstance(codecs, str) or is_object(codecs) else list(codecs)
+def _listed(codecs: Codecs, name: str, zarr_format: int) -> list[Any]:
+    """The argument called `name` as a list. For objects of other libraries the error says what makes codecs of them, if anything does."""
+    found: list[Any] = [] if codecs is None else list(codecs) if isinstance(codecs, Sequence) and not isinstance(codecs, str) else [codecs]
+    for codec in found:
+        if not isinstance(codec, str) and not is_object(codec):
+            way = "to_dict" if hasattr(codec, "to_dict") else "get_config" if zarr_format == 2 and hasattr(codec, "get_config") else ""
+            reason = "a codec is a name, or an object such as {'name': 'zstd', 'configuration': {'level': 3}}"
+            raise MetadataError(f"{reason}{f' (here, what its {way}() gives)' * bool(way)}", field=name, value=codec)
+    return found
 
 
 def _typed(codecs: list[Document], stored: NumPyDType) -> list[Document]:

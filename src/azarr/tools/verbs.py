@@ -36,6 +36,8 @@ async def load(store: Any, path: str = "", *, context: Context | None = None) ->
 
 async def read_many(*selections: Selection | PendingSelection) -> list[Any]:
     """What each of `selections` reads, all at once; those of one context share its budget. The first error ends them all, and is raised."""
+    if wrong := [type(each).__name__ for each in selections if not hasattr(each, "read")]:
+        raise TypeError(f"read_many takes selections, one by one: read_many(a[0], b[...]), not {wrong[0]}")
     return await all_of([selection.read() for selection in selections])
 
 

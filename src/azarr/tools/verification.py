@@ -108,7 +108,7 @@ async def verify(
             known.update(map(array.target.key, chunks) if isinstance(chunks, list) else ())
         elif different := _stale(access, folder, node, found, damaged):
             key = _key(folder, "zarr.json" if node.zarr_format == 3 else ".zmetadata")
-            reason = "consolidated metadata differ from the document of this node"
+            reason = f"consolidated metadata differ from the document of the node {different!r}"
             damaged[key] = MetadataError(reason, field="consolidated", value=different, document=key)
     looked = [each for array, chunks in work for each in await check(array, chunks, told)]
     for each in looked:

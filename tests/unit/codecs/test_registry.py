@@ -55,8 +55,8 @@ def test_pickle_is_never_made(name: str) -> None:
 def test_an_unknown_codec_is_named() -> None:
     with pytest.raises(UnknownCodec) as caught:
         codec("gziip")
-    assert str(caught.value) == "metadata: codecs: azarr does not know this codec, not 'gziip'"
-    with pytest.raises(UnknownCodec, match=r"not 'pickle'$"):
+    assert str(caught.value) == "metadata: codecs: azarr does not know the codec 'gziip'; did you mean 'gzip'?"
+    with pytest.raises(UnknownCodec, match=r"azarr does not know the codec 'pickle'$"):
         codec("v2:pickle")
 
 

@@ -114,8 +114,8 @@ def test_a_fill_value_that_is_of_no_number_of_another_filter_is_no_error() -> No
 @pytest.mark.parametrize(
     ("configuration", "dtype", "message"),
     [
-        ({"scale": 0}, "<f4", "codecs.scale_offset.scale: a scale is not 0, not 0"),
-        ({"scale": 0.0}, "<f4", "codecs.scale_offset.scale: a scale is not 0, not 0.0"),
+        ({"scale": 0}, "<f4", "codecs.scale_offset.scale: a scale other than 0 is needed, not 0"),
+        ({"scale": 0.0}, "<f4", "codecs.scale_offset.scale: a scale other than 0 is needed, not 0.0"),
         ({"offset": 1}, "?", "codecs.scale_offset: scale_offset is for integers and floats, not 'bool'"),
         ({"offset": 1}, "<c8", "codecs.scale_offset: scale_offset is for integers and floats, not 'complex64'"),
     ],

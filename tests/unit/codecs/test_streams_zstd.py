@@ -121,7 +121,7 @@ def test_what_is_not_installed_is_named_with_the_line_that_installs_it(monkeypat
     monkeypatch.setattr(native, "library", lambda: None)
     frame = PLAIN.encode(DATA)
     missing(monkeypatch, "backports")
-    message = "the codec 'zstd' needs the package 'backports', which is not installed: pip install backports.zstd"
+    message = "the codec 'zstd' needs the package 'backports.zstd', which is not installed: pip install backports.zstd"
     for use in (lambda: decoded(PLAIN, frame, 512), lambda: PLAIN.encode(DATA)):
         with pytest.raises(MissingPackage) as caught:
             use()
