@@ -7,13 +7,13 @@ import operator
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 import azarr
-from azarr.errors import MetadataError, NodeNotFound, NotAnArray, SelectionError
+from azarr.errors import MetadataError, NodeNotFound, NotAnArray, SelectionError, StoreError, TransportError
 from hierarchies import consolidated, weather
 
 # A handle in the place of a store
@@ -351,3 +351,58 @@ async def test_memory_that_is_read_only_is_called_so():
     out.flags.writeable = False
     with pytest.raises(SelectionError, match=r"out must be writable, of shape \(4,\) and dtype uint8; it is \(4,\), uint8, read-only"):
         await azarr.open(await weather()).rain[...].read(out)
+
+
+async def test_what_looks_like_a_url_and_the_document_itself_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NodeNotFound) as caught:
+        await azarr.open(Path("https://host/data.zarr"))
+    assert str(caught.value).endswith("; 'https:/host/data.zarr' looks like a URL with one '/': a URL is text, never a Path")
+    await weather(2, tmp_path / "old.zarr")
+    with pytest.raises(StoreError) as failed:
+        await azarr.open("old.zarr/.zgroup")
+    assert str(failed.value).endswith("; 'old.zarr/.zgroup' is the metadata document itself: open 'old.zarr'")
+    for document, place in (("d.zarr/zarr.json", "d.zarr"), ("https://host/d.zarr/zarr.json", "https://host/d.zarr"), ("zarr.json", ".")):
+        with pytest.raises(ValueError) as refused:
+            azarr.open(document)
+        assert str(refused.value) == f"{document!r} is the metadata document itself: open {place!r}"
+
+
+async def test_the_tilde_is_the_home_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    await weather(store="~/d.zarr")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d.zarr"]
+    assert await azarr.open(Path("~/d.zarr")).rain[0] == 1
+
+
+def test_urls_of_http_say_what_they_have():
+    for url in ("http://host:99999/data.zarr", "http:///data.zarr"):
+        with pytest.raises(ValueError) as caught:
+            azarr.open(url)
+        assert str(caught.value) == f"not a URL of HTTP, with a host, and at most with a port of 1 to 65535: {url!r}"
+    assert repr(azarr.open("HTTPS://host/d.zarr")) == "<Ref / of HTTPStore('https://host/d.zarr'); not opened yet: await it>"
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_server_that_wants_credentials_says_where_they_go(status: int):
+    async def fetch(url: str, headers: Any, **how: Any) -> Answer:
+        return Answer(status, {}, b"")
+
+    with pytest.raises(TransportError) as caught:
+        await azarr.open(azarr.stores.HTTPStore("https://host/d.zarr", fetch=fetch))
+    way = f"HTTPStore(headers=, auth=) have credentials, missing=({status}, 404) is for servers that answer so to what is not there"
+    assert str(caught.value).endswith(f"the server answered {status}; {way} (after 1 attempt)")
+
+
+async def test_a_page_in_the_place_of_a_document_is_told():
+    with pytest.raises(MetadataError) as caught:
+        await azarr.open({"zarr.json": b"<!doctype html><html>"})
+    assert str(caught.value).endswith("; it begins with '<!doctype html>': a page came in its place, is the URL right?")
+    with pytest.raises(MetadataError, match=r"not valid JSON \(Expecting value: line 1 column 1 \(char 0\)\)$"):
+        await azarr.open({"zarr.json": b"hello"})

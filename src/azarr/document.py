@@ -62,7 +62,7 @@ def parse(data: bytes | bytearray | memoryview, key: str, *, lenient: bool = Fal
     except MetadataError as error:
         raise error.within(key) from None
     except (RecursionError, ValueError) as error:
-        raise MetadataError(REASONS.get(type(error), f"not valid JSON ({error})"), document=key) from error
+        raise import_module("azarr.tools.mistakes").no_text(bytes(data), key, REASONS.get(type(error)) or error) from error
     if not is_object(value):
         raise MetadataError("the document must be a JSON object", document=key, field="document", value=type(value).__name__)
     if depth > MAX_DEPTH:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from azarr._engine import Block, Tell
 from azarr.array import Array, Selectable, Selection, refuse, tool
-from azarr.errors import NodeNotFound, NotAnArray
+from azarr.errors import NodeNotFound, NotAnArray, StoreError
 from azarr.grid import check_path
 
 Open = Callable[[str], Awaitable[Any]]
@@ -34,7 +34,7 @@ class Ref(Selectable["PendingSelection"]):
         """The node: an `Array` or a `Group`. Errors: `NodeNotFound`, `MetadataError`, `StoreError`."""
         try:
             node = await self._open(self._path)
-        except (NodeNotFound, TypeError) as error:
+        except (NodeNotFound, StoreError, TypeError) as error:
             await tool("mistakes").explain(error, self._store, self._path)
             raise
         if isinstance(node, Array):

@@ -41,9 +41,11 @@ def store_of(source: Any, context: Context | None) -> Store:
             raise ValueError(f"{redact(source)!r}: azarr does not chain; its way is azarr.stores.{way.format(redact(rest))}")
         if "://" not in source and first not in import_module("azarr.stores.fsspec").CACHES:
             return store_from(Path(source), context)
+        scheme = source.partition("://")[0]
+        if scheme not in SCHEMES and scheme.lower() in SCHEMES:
+            return store_from(scheme.lower() + source[len(scheme) :], context)
         if find_spec("fsspec") is None:
             more = 'pip install "azarr[fsspec]" for those that fsspec knows'
-            scheme = source.partition("://")[0]
             raise ValueError(f"{redact(source)!r}: no store for the scheme {scheme!r}; pass a store object, or {more}")
         return _fsspec(source, context=context)
     if (way := HANDLES.get(type(source))) is not None:

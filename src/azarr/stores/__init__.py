@@ -59,7 +59,7 @@ def store_from(source: Any, context: Context | None = None, options: Mapping[str
     if not hasattr(source, "fs") and isinstance(source, Mapping):
         return MemoryStore(cast("Mapping[str, bytes]", source))
     if isinstance(source, (str, os.PathLike)):
-        place = os.fspath(cast("str | os.PathLike[str]", source))
+        place = os.path.expanduser(cast("str | os.PathLike[str]", source))
         scheme, separator, _ = place.partition("://")
         name = SCHEMES.get(scheme) if (separator or "::" in place) and isinstance(source, str) else "LocalStore"
         if name is not None:

@@ -48,7 +48,7 @@ class HTTPStore:
         fetch: Fetch | None = None, context: Context | None = None, pickle_secrets: bool = False,
     ) -> None:  # fmt: skip
         if (parts := _place(url)) is None:
-            raise ValueError(f"not a URL of HTTP: {redact(url)!r}")
+            raise ValueError(f"not a URL of HTTP, with a host, and at most with a port of 1 to 65535: {redact(url)!r}")
         self.url, self.headers, self.auth, self.missing = url, dict(headers or {}), auth, tuple(missing)
         self.fetch, self.context, self.pickle_secrets = fetch, context or DEFAULT_CONTEXT, pickle_secrets
         transport: Any = import_module("azarr.transport")
@@ -223,7 +223,7 @@ class HTTPStore:
         return Value(answer.body, _version(answer.headers, len(answer.body)), len(answer.body))
 
     def _refusal(self, answer: Any) -> str:
-        return f"the server answered {answer.status}"
+        return f"the server answered {answer.status}{import_module('azarr.tools.mistakes').credentials(answer.status)}"
 
 
 def _place(url: str, base: str = "") -> SplitResult | None:

@@ -187,6 +187,8 @@ def _document_of(source: Any, context: Context | None) -> tuple[Store | None, st
         raise TypeError(f"references are a URL, a path, a mapping, or a store and a key, not {type(source).__name__}")
     text = os.fspath(cast("Prefix", source))
     scheme, separator, rest = text.partition("://")
+    if (document := text.partition("?")[0].rpartition("/"))[2] == "zarr.json":
+        raise ValueError(f"{redact(text)!r} is the metadata document itself: open {redact(document[0] or '.')!r}")
     if scheme.partition("::")[0] == "reference":
         raise ValueError("'reference:' is fsspec's; here it is azarr.open('https://host/refs.json'), or ReferenceStore(document)")
     end = "/" if text.partition("?")[0].endswith("/") else ""

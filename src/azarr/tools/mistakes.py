@@ -15,10 +15,11 @@ import numpy as np
 from azarr._platform import offload
 from azarr.array import Array, Selection
 from azarr.document import is_object
-from azarr.errors import NodeNotFound
+from azarr.errors import MetadataError, NodeNotFound
 from azarr.grid import RESERVED
 from azarr.group import Group
 from azarr.ref import PendingSelection
+from azarr.stores import SCHEMES
 
 METHODS = "a group has keys, members, walk, tree, update_attrs"
 MAKING = "arrays are made by azarr.create_array(group.store, f'{group.path}/name', ...)"
@@ -45,7 +46,7 @@ def no_attribute(chosen: object, shown: str, name: str) -> str:
 
 async def explain(error: Exception, store: Any, path: str) -> None:
     """Add to the text of an error of opening what is known of its reason."""
-    if isinstance(error, NodeNotFound):
+    if isinstance(error, NodeNotFound) or isinstance(error.__cause__, NotADirectoryError):
         name, where = path.rpartition("/")[2], getattr(store, "root", None)
         more = f"; for the attribute: (await ref).{name}" if is_attribute(name) else ""
         if isinstance(where, Path):
@@ -63,6 +64,8 @@ def _seen(root: Path, path: str) -> str:
         return f"; {str(root)!r} is the metadata document itself: open {str(root.parent)!r}"
     parts = Path(path).parts
     folder = next((place for count in range(len(parts), -1, -1) if (place := root.joinpath(*parts[:count])).exists()), None)
+    if folder is None and str(root).partition(":/")[0] in SCHEMES:
+        return f"; {str(root)!r} looks like a URL with one '/': a URL is text, never a Path"
     if folder is None:
         return f"; there is no folder {str(root)!r}"
     if not folder.is_dir():
@@ -70,6 +73,20 @@ def _seen(root: Path, path: str) -> str:
     names = sorted(each.name + "/" * each.is_dir() for each in itertools.islice(folder.iterdir(), MOST_NAMES))
     held = f"holds {', '.join(names)}{', ...' * (len(names) == MOST_NAMES)}" if names else "is empty"
     return f"; the folder {str(folder)!r} {held}"
+
+
+def no_text(data: bytes, key: str, why: object) -> MetadataError:
+    """The error of `data` that are no document."""
+    start = data[:15].decode(errors="replace")
+    more = f"; it begins with {start!r}: a page came in its place, is the URL right?" if data[:1] == b"<" else ""
+    return MetadataError(why if isinstance(why, str) else f"not valid JSON ({why}){more}", document=key)
+
+
+def credentials(status: int) -> str:
+    """What to pass to a store of HTTP whose server answers so."""
+    if status not in (401, 403):
+        return ""
+    return f"; HTTPStore(headers=, auth=) have credentials, missing=({status}, 404) is for servers that answer so to what is not there"
 
 
 def likely(name: str, known: Iterable[str]) -> str:
