@@ -150,6 +150,16 @@ async def test_a_lawful_answer_is_one_request_of_the_counters(name: str):
         assert (context.counters.requests, context.counters.retries, context.counters.nbytes) == (1, 0, 4)
 
 
+@pytest.mark.parametrize(("place", "asked"), [("/clé".encode(), "/cl%C3%A9"), ("/clé".encode("latin-1"), "/cl%E9")])
+@pytest.mark.parametrize("framing", ["Content-Length: 0", "Transfer-Encoding: chunked"])
+async def test_a_redirect_by_bytes_that_are_not_ascii_leads_to_these_bytes(place: bytes, asked: str, framing: str):
+    redirect = b"HTTP/1.1 302 Found\r\nLocation: %b\r\n%b\r\n\r\n" % (place, framing.encode())
+    redirects = [redirect] if framing == "Content-Length: 0" else [redirect + b"0\r\n\r\n"] * 2  # which another client understands
+    async with speaking(*redirects, GOOD) as speaker, Context() as context:
+        assert await get(speaker, context) == b"good"
+        assert speaker.requests[-1].startswith(f"GET {asked} HTTP/1.1\r\n")
+
+
 @pytest.mark.parametrize("line", ["HTTP/1.1 404 Not Found", "HTTP/1.0 404 Not Found"])
 @pytest.mark.parametrize("body", [b"", b"<html>no such thing</html>"])
 async def test_missing_is_missing_however_it_is_said(line: str, body: bytes):

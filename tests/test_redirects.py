@@ -310,8 +310,15 @@ async def test_what_fetch_gives_is_checked_as_ever():
 
 
 async def test_names_of_hosts_in_any_script_are_asked_for_as_dns_has_them():
-    client = Client({"https://xn--bcher-kva.test/cl%C3%A9": Fetched(200, {}, DATA)})
+    urls = "https://xn--bcher-kva.test/cl%C3%A9", "https://xn--bcher-kva:8000/key"
+    client = Client(dict.fromkeys(urls, Fetched(200, {}, DATA)))
     assert await data_of(HTTPStore("https://bücher.test", fetch=client.fetch), "clé") == DATA
+    assert await data_of(HTTPStore("https://bücher:8000", fetch=client.fetch), "key") == DATA
+
+
+async def test_a_place_without_a_path_is_asked_for_its_query():
+    urls = {"https://host/key": Fetched(302, {"location": "https://other?file=x/y"}, b""), "https://other/?file=x/y": Fetched(200, {}, DATA)}
+    assert await data_of(HTTPStore("https://host", fetch=Client(urls).fetch), "key") == DATA
 
 
 async def test_an_array_reads_through_fetch():

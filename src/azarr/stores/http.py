@@ -198,7 +198,7 @@ class HTTPStore:
             answer = await self._fetch(url, headers={**headers, **conditions}, **limit)
             if answer.status not in REDIRECTS or not (place := answer.headers.get("location")):
                 return answer
-            before, after = urlsplit(url), _place(quote(place, safe=QUOTED + "#"), url)
+            before, after = urlsplit(url), _place(quote(place, safe=QUOTED + "#", errors="surrogateescape"), url)
             if after is None or (before.scheme == "https" and after.scheme == "http"):
                 raise TransportError(f"the server redirects to {redact(place)!r}, which is not followed", status=answer.status)
             if before[:2] != after[:2]:
@@ -230,9 +230,9 @@ def _place(url: str, base: str = "") -> SplitResult | None:
     """The parts of a URL of HTTP, without user, password and fragment; None if it is none."""
     with suppress(ValueError):  # of its port, or its host
         parts = urlsplit(urljoin(base, url))
-        netloc = parts.netloc.rpartition("@")[2]
+        host, port = re.findall(r"(.*?)(:[0-9]*)?$", parts.netloc.rpartition("@")[2])[0]
         if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
-            return parts._replace(netloc=netloc.encode("idna").decode(), fragment="")
+            return parts._replace(netloc=host.encode("idna").decode() + port, path=parts.path or "/", fragment="")
     return None
 
 

@@ -137,7 +137,7 @@ class _Connection(asyncio.BufferedProtocol):
                 self._fail(Unusual())
             return
         try:
-            self._begin(came[:end].decode("latin-1"), memoryview(came)[end + 4 :])
+            self._begin(came[:end].decode("utf-8", "surrogateescape"), memoryview(came)[end + 4 :])
         except (Unusual, TransportError) as error:
             self._fail(error)
         except (MemoryError, ValueError):
@@ -214,7 +214,7 @@ def request(origin: str, target: str, headers: Mapping[str, str]) -> bytes:
     text = f"GET {target} HTTP/1.1\r\nHost: {origin.partition('://')[2]}\r\n{lines}\r\n"
     if not text.count("\r") == text.count("\n") == len(headers) + 3:
         raise ValueError("a header or URL must not have line breaks")
-    return text.encode("latin-1")
+    return text.encode("utf-8", "surrogateescape")
 
 
 class Client:
