@@ -130,9 +130,9 @@ class Reading:
         with self._lock:
             return None if self.stopped else next(self._jobs, None)
 
-    def give_back(self, job: Job) -> None:
-        """`job` was not done, and is the next again."""
-        self._jobs = itertools.chain([job], self._jobs)
+    def give_back(self, *jobs: Job) -> None:
+        """`jobs` were not done, and are the next again."""
+        self._jobs = itertools.chain(jobs, self._jobs)
 
     def finished(self, job: Job) -> None:
         """All of `job` is placed."""

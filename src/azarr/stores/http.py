@@ -54,7 +54,8 @@ class HTTPStore:
         transport: Any = import_module("azarr.transport")
         self._fetch: Fetch = fetch or partial(transport.fetch, context=self.context)
         self.in_bulk: Any = None
-        if transport.in_bulk is not None and fetch is None and parts.scheme == "http":
+        own = type(self).get is HTTPStore.get and type(self).get_if is HTTPStore.get_if  # and not what somebody made of it
+        if transport.in_bulk is not None and fetch is None and parts.scheme == "http" and own:
             self.in_bulk = partial(transport.in_bulk, context=self.context)
         if auth is None and (login := urlsplit(url)).username is not None:
             auth = (unquote(login.username), unquote(login.password or ""))

@@ -224,6 +224,9 @@ class Client:
         self.loop = asyncio.get_running_loop()
         self.unusual = set[str]()
         """Origins (scheme, host and port) whose answers are."""
+        self.slow = set[str]()
+        """Origins that are not asked in threads (`many`) any more, as these waited for too long; and how many of these there are."""
+        self.threads, self.closed = 0, False
         self._idle = defaultdict[str, list[_Connection]](list)
         self._all = set[_Connection]()
         self._addresses = dict[tuple[str, int], tuple[float, list[str]]]()
@@ -250,21 +253,23 @@ class Client:
     def _kept(self, origin: str) -> _Connection | None:
         idle = self._idle[origin]
         while idle:
-            if (connection := idle.pop()).open:
+            if (connection := idle.pop()).open and connection.moved > self.loop.time() - IDLE:  # what lies between may have forgotten it
                 return connection
-            self._all.discard(connection)
+            self._discard(connection)
         return None
 
+    def _discard(self, connection: _Connection) -> None:
+        connection.close()
+        self._all.discard(connection)
+
     def _give_back(self, origin: str, connection: _Connection) -> None:
-        if not connection.open:
-            connection.close()
-            self._all.discard(connection)
+        if self.closed or not connection.open:
+            self._discard(connection)
             return
         idle = self._idle[origin]
         idle.append(connection)
         while idle[0].moved < connection.moved - IDLE:  # the longest unused stand first
-            self._all.discard(idle[0])
-            idle.pop(0).close()
+            self._discard(idle.pop(0))
 
     async def lend(self, origin: str, count: int, patience: float) -> list[_Connection]:
         """Connections that somebody else talks over, to be taken back when no answer is to come any more. Errors: `TransportError`."""
@@ -284,10 +289,12 @@ class Client:
             raise
         for connection in lent:
             connection.transport.pause_reading()
+        self._all.difference_update(lent)  # the numbers of their sockets are in use, and must not become those of others
         return lent
 
     def take_back(self, origin: str, lent: list[_Connection]) -> None:
         """What was lent; of those that are closed it is known, too."""
+        self._all.update(lent)
         for connection in lent:
             if connection.open:
                 connection.used, connection.moved = True, self.loop.time()
@@ -332,7 +339,8 @@ class Client:
         return addresses
 
     async def close(self) -> None:
-        """End all connections."""
+        """End all connections; those that are made or lent, as soon as they are given back."""
+        self.closed = True
         for connection in self._all:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 connection.close()
