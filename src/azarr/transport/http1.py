@@ -133,7 +133,7 @@ class _Connection(asyncio.BufferedProtocol):
         end = came.find(b"\r\n\r\n")
         if end < 0:
             self._begun = came
-            if len(came) >= HEAD:
+            if len(came) >= HEAD or b"\n\n" in came or b"\n\r\n" in came:  # lines may end otherwise, and this be all of it
                 self._fail(Unusual())
             return
         try:
@@ -210,9 +210,10 @@ def origin_of(url: str) -> tuple[str, str]:
 
 def request(origin: str, target: str, headers: Mapping[str, str]) -> bytes:
     """A GET as it is sent."""
+    headers = {"Host": origin.partition("://")[2], **headers}
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    text = f"GET {target} HTTP/1.1\r\nHost: {origin.partition('://')[2]}\r\n{lines}\r\n"
-    if not text.count("\r") == text.count("\n") == len(headers) + 3:
+    text = f"GET {target} HTTP/1.1\r\n{lines}\r\n"
+    if not text.count("\r") == text.count("\n") == len(headers) + 2:
         raise ValueError("a header or URL must not have line breaks")
     return text.encode("utf-8", "surrogateescape")
 
@@ -308,7 +309,8 @@ class Client:
             self._ssl = await self.loop.run_in_executor(None, ssl.create_default_context)  # reads many files
         port = url.port or PORTS[url.scheme]
         try:
-            addresses = await self._resolve(host, port)
+            async with asyncio.timeout(patience):
+                since, addresses = await self._resolve(host, port)
             for left, address in reversed(list(enumerate(reversed(addresses)))):
                 try:
                     async with asyncio.timeout(min(NEXT_ADDRESS, patience) if left else patience):
@@ -316,9 +318,10 @@ class Client:
                         _, connection = await self.loop.create_connection(partial(_Connection, self._room), address, port, **tls)
                 except OSError:
                     if not left:
+                        self._addresses.pop((host, port), None)
                         raise
                 else:
-                    self._addresses[host, port] = self.loop.time(), [address, *(other for other in addresses if other != address)]
+                    self._addresses[host, port] = since, [address, *(other for other in addresses if other != address)]
                     self._all.add(connection)
                     return connection
             raise AssertionError
@@ -329,14 +332,16 @@ class Client:
         except OSError as error:
             raise TransportError(f"no connection ({type(error).__name__}: {error.strerror or error})", transient=True) from None
 
-    async def _resolve(self, host: str, port: int) -> list[str]:
+    async def _resolve(self, host: str, port: int) -> tuple[float, list[str]]:
+        """When the addresses of a host were looked up, and which there are: the one that was good last comes first."""
         async with self._locks[host, port]:  # the first asks, the others wait
             since, addresses = self._addresses.get((host, port), (0.0, []))
             if not addresses or since < self.loop.time() - ADDRESSES_LAST:
                 found = await self.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-                addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-                self._addresses[host, port] = self.loop.time(), addresses
-        return addresses
+                good, since = addresses[:1], self.loop.time()
+                addresses = sorted(dict.fromkeys(str(entry[4][0]) for entry in found), key=lambda address: address not in good)
+                self._addresses[host, port] = since, addresses
+        return since, addresses
 
     async def close(self) -> None:
         """End all connections; those that are made or lent, as soon as they are given back."""
