@@ -97,6 +97,7 @@ NEEDS: dict[str, str] = {
     "test_house.py::test_import_loads_nothing_beyond_numpy_and_the_standard_library": PROCESSES,
     "test_http_client.py": LAYERS,
     "test_lifecycle.py": THREADS,
+    "test_many_objects.py": LAYERS,
     "test_network_memory.py": PROCESSES,
     "test_network_replaced.py": MINUTES,
     "test_processes.py": PROCESSES,

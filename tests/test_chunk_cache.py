@@ -125,6 +125,46 @@ async def test_opening_again_reads_again():
     assert await azarr.open_array(waiting(documents), zarr_format=3, context=context)[0, 0] == 2
 
 
+def replaced(documents: dict[str, bytes], other: dict[str, bytes]) -> None:
+    """By another process."""
+    documents.update({key: data for key, data in other.items() if is_chunk(key)})
+
+
+@ways
+async def test_one_read_has_chunks_of_one_version_of_a_shard(way: Callable[..., Any]):
+    options: dict[str, Any] = {"chunks": (2,), "shards": (8,), "dtype": "u1", "compressors": None}
+    documents = await stored(np.full(8, 1), **options)
+    array = await azarr.open_array(way(documents), zarr_format=3, context=Context(cache="1 MiB"))
+    assert (await array[0:2]).tolist() == [1, 1]
+    replaced(documents, await stored(np.full(8, 2), **options))
+    assert (await array[0:6]).tolist() == [2, 2, 2, 2, 2, 2]
+    assert (await array[0:2]).tolist() == [2, 2]
+
+
+@ways
+async def test_chunks_that_were_kept_of_two_versions_of_a_shard_are_read_again(way: Callable[..., Any]):
+    options: dict[str, Any] = {"chunks": (2,), "shards": (8,), "dtype": "u1", "compressors": None}
+    documents = await stored(np.full(8, 1), **options)
+    array = await azarr.open_array(way(documents), zarr_format=3, context=Context(cache="1 MiB"))
+    assert (await array[0:2]).tolist() == [1, 1]
+    replaced(documents, await stored(np.full(8, 2), **options))
+    assert (await array[2:4]).tolist() == [2, 2]
+    assert (await array[0:4]).tolist() == [2, 2, 2, 2]
+
+
+@ways
+async def test_a_read_of_several_jobs_for_one_shard_begins_again_without_what_was_kept_of_an_older_one(way: Callable[..., Any]):
+    options: dict[str, Any] = {"chunks": (1 << 20,), "shards": (40 << 20,), "dtype": "u1", "compressors": None}
+    documents = await stored(np.full(40 << 20, 1, "u1"), **options)
+    array = await azarr.open_array(way(documents), zarr_format=3, context=Context(cache="64 MiB"))
+    assert (await array[-5:]).tolist() == [1] * 5
+    replaced(documents, await stored(np.full(40 << 20, 2, "u1"), **options))
+    steps: list[tuple[int, int]] = []
+    assert set((await array[...].read(progress=lambda *step: steps.append(step))).tolist()) == {2}
+    assert steps[-1] == (40, 40)
+    assert (await array[-5:]).tolist() == [2] * 5
+
+
 # What is kept
 
 

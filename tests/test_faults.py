@@ -21,8 +21,10 @@ import pytest
 
 import azarr
 from azarr import Context, Retries
+from azarr._engine import waiting
 from azarr.errors import AzarrError, MetadataError, StoreError, TransportError
 from azarr.stores import HTTPStore
+from azarr.transport import many
 from faults import (
     FAULTS,
     HARMLESS,
@@ -383,6 +385,17 @@ async def test_no_faulted_read_through_a_cache_is_wrong():
     await faulted(tally, READS // 20)
     assert tally.right > READS // 200
     assert sum(tally.errors.values()) > READS // 200
+
+
+async def test_no_faulted_read_that_asks_for_many_objects_at_a_time_is_wrong(monkeypatch: pytest.MonkeyPatch):
+    """Where the system can: else it is as above. However few they are, and however long the server takes."""
+    monkeypatch.setattr(waiting, "MANY", 1)
+    monkeypatch.setattr(many, "LEAST", 1)
+    monkeypatch.setattr(many, "NEAR", float("inf"))
+    tally = Tally()
+    await faulted(tally, READS // 10)
+    assert tally.right > READS // 100
+    assert sum(tally.errors.values()) > READS // 100
 
 
 async def test_no_faulted_read_is_wrong():

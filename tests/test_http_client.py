@@ -19,9 +19,9 @@ import azarr
 from azarr import Context, Retries
 from azarr.errors import RangeNotHonoured, TimedOut, TransportError
 from azarr.stores import HTTPStore
-from azarr.transport import cpython
+from azarr.transport import cpython, http1
 from fakes import turns
-from faults import misbehaving
+from faults import etag_of, misbehaving
 
 CLOSE, STALL = "close", "stall"
 """What a server does after what it has sent: the connection ends; or nothing more comes until the client ends it."""
@@ -150,6 +150,16 @@ async def test_a_lawful_answer_is_one_request_of_the_counters(name: str):
         assert (context.counters.requests, context.counters.retries, context.counters.nbytes) == (1, 0, 4)
 
 
+@pytest.mark.parametrize(("place", "asked"), [("/clé".encode(), "/cl%C3%A9"), ("/clé".encode("latin-1"), "/cl%E9")])
+@pytest.mark.parametrize("framing", ["Content-Length: 0", "Transfer-Encoding: chunked"])
+async def test_a_redirect_by_bytes_that_are_not_ascii_leads_to_these_bytes(place: bytes, asked: str, framing: str):
+    redirect = b"HTTP/1.1 302 Found\r\nLocation: %b\r\n%b\r\n\r\n" % (place, framing.encode())
+    redirects = [redirect] if framing == "Content-Length: 0" else [redirect + b"0\r\n\r\n"] * 2  # which another client understands
+    async with speaking(*redirects, GOOD) as speaker, Context() as context:
+        assert await get(speaker, context) == b"good"
+        assert speaker.requests[-1].startswith(f"GET {asked} HTTP/1.1\r\n")
+
+
 @pytest.mark.parametrize("line", ["HTTP/1.1 404 Not Found", "HTTP/1.0 404 Not Found"])
 @pytest.mark.parametrize("body", [b"", b"<html>no such thing</html>"])
 async def test_missing_is_missing_however_it_is_said(line: str, body: bytes):
@@ -252,6 +262,13 @@ async def test_what_clients_may_refuse_is_read_right_or_refused(name: str):
         assert found == b"good" or isinstance(found, TransportError)
 
 
+@pytest.mark.parametrize("end", [b"\n\n", b"\n\r\n", b"\r\n\n"])
+async def test_lines_that_end_without_a_return_are_not_waited_for(end: bytes):
+    async with speaking(b"HTTP/1.1 200 OK\nContent-Length: 4" + end + b"good") as speaker, Context(timeout=60) as context, asyncio.timeout(5):
+        with suppress(TransportError):
+            assert await get(speaker, context) == b"good"
+
+
 EVIL = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
 
 
@@ -321,6 +338,52 @@ async def test_a_request_that_met_a_closed_connection_is_one_request_of_the_coun
         assert (context.counters.requests, context.counters.retries) == (5, 0)
 
 
+async def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch):
+    """What lies between may have forgotten it without a word, and then nothing comes."""
+    async with misbehaving() as server, Context() as context:
+        store = HTTPStore(server.site({"key": b"good"}).url, context=context)
+        await asyncio.gather(*(store.get("key") for _ in range(3)))
+        monkeypatch.setattr(http1, "IDLE", 0.0)
+        assert await store.get("key") == (b"good", etag_of(b"good"), 4)
+        assert server.accepted == 4
+        assert await server.within(5, lambda: len(server.connections) == 1)
+
+
+async def test_a_context_that_ends_while_a_connection_is_being_made_closes_it(monkeypatch: pytest.MonkeyPatch):
+    loop, gate = asyncio.get_running_loop(), asyncio.Event()
+    connect = loop.create_connection
+
+    async def late(*arguments: Any, **options: Any) -> Any:
+        made = await connect(*arguments, **options)
+        await gate.wait()
+        return made
+
+    async with misbehaving() as server:
+        monkeypatch.setattr(loop, "create_connection", late)
+        async with Context() as context:
+            task = asyncio.create_task(HTTPStore(server.site({"key": b"good"}).url, context=context).get("key"))
+            await server.until(lambda: server.accepted == 1)
+        gate.set()
+        assert await task is not None
+        assert await server.within(5, lambda: not server.connections)
+
+
+def test_event_loops_of_other_threads_may_end_while_one_begins():
+    class Ended:
+        """A loop; while it is looked at, another thread has begun one."""
+
+        def is_closed(self) -> bool:
+            of_context[object()] = None
+            return True
+
+    context = Context()
+    of_context: dict[Any, Any] = {Ended(): None, Ended(): None}
+    cpython._kept[context] = of_context
+    with pytest.raises(TransportError):
+        asyncio.run(HTTPStore("http://127.0.0.1:1", context=context).get("key"))
+    assert not any(isinstance(each, Ended) for each in of_context)
+
+
 async def test_many_connections_that_servers_close_are_not_remembered():
     async with speaking([GOOD, CLOSE]) as speaker, Context() as context:
         for _ in range(30):
@@ -349,6 +412,21 @@ async def test_the_head_of_a_request_is_that_of_http():
             "User-Agent": "azarr",
             "X-Key": "value",
         }
+
+
+async def test_a_header_is_sent_once_however_it_is_written():
+    headers = {"user-agent": "me", "HOST": "other.test", "authorization": "Bearer a", "accept-Encoding": "identity;q=1", "range": "bytes=0-9"}
+    async with speaking(answer(b"oo!", "Content-Range: bytes 1-3/4", "Content-Length: 3", 'ETag: "a"', line="HTTP/1.1 206 OK")) as speaker:
+        async with Context() as context:
+            assert await get(speaker, context, byte_range=(1, 4), headers=headers, auth=("u", "p")) == b"oo!"
+    assert speaker.requests[0].lower().split("\r\n")[1:-2] == [
+        "host: other.test",
+        "accept-encoding: identity;q=1",
+        "accept: */*",
+        "user-agent: me",
+        "authorization: basic dtpw",
+        "range: bytes=1-3",
+    ]
 
 
 @pytest.mark.parametrize("bad", ["a\r\nX-Evil: b", "a\nX-Evil: b", "a\rX-Evil: b", "a\r\n\r\nGET /other HTTP/1.1"])
@@ -416,6 +494,41 @@ async def test_where_all_addresses_refuse_it_is_an_error_that_says_so(monkeypatc
             await get(speaker, context)
         assert caught.value.transient
         assert names.tried == ["127.0.0.2", "127.0.0.3"]
+
+
+async def test_where_all_addresses_refuse_the_name_is_asked_for_again(monkeypatch: pytest.MonkeyPatch):
+    async with speaking(GOOD, name="host.test") as speaker, Context() as context:
+        names = Names(monkeypatch, "127.0.0.2")
+        with pytest.raises(TransportError):
+            await get(speaker, context)
+        names.addresses = ("127.0.0.1",)  # it has moved
+        assert await get(speaker, context) == b"good"
+        assert names.asked == ["host.test"] * 2
+
+
+async def test_new_connections_do_not_make_an_address_younger_and_the_good_one_stays_the_first(monkeypatch: pytest.MonkeyPatch):
+    async with speaking([GOOD, CLOSE], name="host.test") as speaker, Context() as context:
+        names = Names(monkeypatch, "127.0.0.2", "127.0.0.1")
+        looked_up = list[float]()
+        for _ in range(3):
+            assert await get(speaker, context) == b"good"
+            await asyncio.wait_for(speaker.until_closed(), 5)
+            looked_up += [since for since, _ in cpython._running(context).plain._addresses.values()]
+        assert looked_up[0] == looked_up[1] == looked_up[2]
+        monkeypatch.setattr(http1, "ADDRESSES_LAST", 0.0)
+        assert await get(speaker, context) == b"good"
+        assert names.asked == ["host.test"] * 2
+        assert names.tried == ["127.0.0.2"] + ["127.0.0.1"] * 4
+
+
+async def test_a_name_that_is_looked_up_for_too_long_is_timed_out(monkeypatch: pytest.MonkeyPatch):
+    async def getaddrinfo(*arguments: Any, **options: Any) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    async with Context(timeout=0.1) as context:
+        with pytest.raises(TimedOut, match=r"no connection within 0\.1 seconds"):
+            await HTTPStore("http://host.test", context=context).get("key")
 
 
 async def test_a_name_is_asked_for_once_by_many_requests(monkeypatch: pytest.MonkeyPatch):

@@ -19,6 +19,7 @@ import azarr
 from azarr import Context, Retries
 from azarr.errors import ObjectChanged
 from documents import as_bytes, regular, sharded, v2_array, v3_array
+from fakes import Conditional, is_chunk
 from faults import Request, Server, Site, misbehaving
 
 OBJECTS, PARTS, LENGTH = 3, 5, 4
@@ -268,3 +269,22 @@ async def test_documents_replaced_while_a_node_is_opened_are_each_read_whole():
             site.schedule = change
             array = await azarr.open_array(site.url, zarr_format=2, context=own)
             assert json.loads(json.dumps(dict(array.attrs))) in (old, new)
+
+
+class Whole(Conditional):
+    """A store that serves no ranges, and whose objects are others each time that they are asked for."""
+
+    ranges = False
+
+    async def get(self, key: str, byte_range: Any = None) -> Any:
+        found = await super().get(key)
+        if found is not None and is_chunk(key):
+            self.mapping[key] = bytes([found.data[0] + 1]) + bytes(found.data[1:])
+        return found
+
+
+async def test_parts_of_a_shard_that_comes_as_a_whole_for_several_jobs_are_of_one_version():
+    store = Whole()
+    await azarr.save(store, "", np.full(40 << 20, 1, "u1"), chunks=(1 << 20,), shards=(40 << 20,), compressors=None)
+    with pytest.raises(ObjectChanged):
+        await azarr.open_array(store, zarr_format=3, context=Context(requests=1))[...]

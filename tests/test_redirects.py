@@ -12,7 +12,7 @@ import pytest
 import azarr
 from azarr import Context, Retries
 from azarr.errors import RangeNotHonoured, TransportError, TruncatedBody
-from azarr.stores import HTTPStore
+from azarr.stores import BucketStore, HTTPStore, store_from
 from faults import Answer, Fault, Request, Schedule, Site, misbehaving
 
 DATA = b"0123456789"
@@ -201,6 +201,18 @@ async def test_headers_and_auth_do_not_go_to_another_origin_and_do_not_come_back
         assert secrets_of(site)[-1] == BOTH
 
 
+async def test_the_same_origin_may_be_written_in_other_ways():
+    client = Client(
+        {
+            "http://host/key": Fetched(302, {"location": "HTTP://Host:80/other"}, b""),
+            "http://Host:80/other": Fetched(302, {"location": "http://host:/there"}, b""),
+            "http://host:/there": Fetched(200, {}, DATA),
+        }
+    )
+    assert await data_of(HTTPStore("http://host", headers={"X-Key": "hunter2"}, fetch=client.fetch), "key") == DATA
+    assert [headers for _, headers in client.asked] == [{"X-Key": "hunter2"}] * 3
+
+
 async def test_another_host_at_the_same_port_is_another_origin():
     async with misbehaving() as server, Context() as context:
         site = server.site({"key": DATA}, noted=True)
@@ -310,8 +322,31 @@ async def test_what_fetch_gives_is_checked_as_ever():
 
 
 async def test_names_of_hosts_in_any_script_are_asked_for_as_dns_has_them():
-    client = Client({"https://xn--bcher-kva.test/cl%C3%A9": Fetched(200, {}, DATA)})
+    urls = "https://xn--bcher-kva.test/cl%C3%A9", "https://xn--bcher-kva:8000/key"
+    client = Client(dict.fromkeys(urls, Fetched(200, {}, DATA)))
     assert await data_of(HTTPStore("https://bücher.test", fetch=client.fetch), "clé") == DATA
+    assert await data_of(HTTPStore("https://bücher:8000", fetch=client.fetch), "key") == DATA
+
+
+async def test_a_place_without_a_path_is_asked_for_its_query():
+    urls = {"https://host/key": Fetched(302, {"location": "https://other?file=x/y"}, b""), "https://other/?file=x/y": Fetched(200, {}, DATA)}
+    assert await data_of(HTTPStore("https://host", fetch=Client(urls).fetch), "key") == DATA
+
+
+async def test_odd_headers_are_errors_that_say_what_was_asked_for():
+    long = "9" * 5000
+    answers = {
+        "https://host/range": Fetched(206, {"content-range": f"bytes 0-{long}/{long}"}, DATA),
+        "https://host/empty": Fetched(416, {"content-range": f"bytes */{long}"}, DATA),
+        "https://host/later": Fetched(503, {"retry-after": "Fri, 31 Dec 9999 23:59:59 -2359"}, DATA),
+    }
+    store = HTTPStore("https://host", fetch=Client(answers).fetch)
+    with pytest.raises(RangeNotHonoured):
+        await store.get("range", (0, 3))
+    with pytest.raises(TransportError, match="the server answered 416"):
+        await store.get("empty", (0, 3))
+    with pytest.raises(TransportError, match="the server answered 503"):
+        await store.get("later")
 
 
 async def test_an_array_reads_through_fetch():
@@ -389,6 +424,20 @@ def test_stores_are_equal_if_all_is_equal_that_they_were_made_with(name: str):
     assert hash(made()) == hash(made())
     assert [other for other, make in DIFFERENT.items() if make() == made()] == [name]
     assert made() != "https://host/data"
+
+
+def test_what_json_has_may_be_given():
+    assert HTTPStore("HTTPS://host/data", auth=["user", "pass"]).auth == ("user", "pass")  # type: ignore[arg-type]
+    assert isinstance(store_from("HTTP://host/data"), HTTPStore)
+    assert hash(HTTPStore("https://host/data", auth=["user", "pass"])) == hash(DIFFERENT["auth"]())  # type: ignore[arg-type]
+
+
+def test_a_bucket_is_another_store_than_the_url_that_it_is_read_by():
+    bucket, plain = BucketStore("s3://bucket/a", endpoint="https://host"), HTTPStore("https://host/bucket/a")
+    assert bucket.url == plain.url
+    assert bucket != plain
+    assert plain != bucket
+    assert bucket == BucketStore("s3://bucket/a", endpoint="https://host")
 
 
 @pytest.mark.parametrize("name", DIFFERENT)

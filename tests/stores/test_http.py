@@ -207,10 +207,11 @@ async def test_content_encoding_is_refused(request_of: str, encoding: str):
         assert all(headers["accept-encoding"] == "identity" for headers in server.headers)
 
 
-async def test_content_encoding_identity_is_accepted():
+@pytest.mark.parametrize("encoding", ["identity", "Identity", "", "aws-chunked", "aws-chunked, identity"])
+async def test_content_encodings_that_are_none_are_accepted(encoding: str):
     async def identity(request: web.Request, data: bytes) -> web.StreamResponse:
         answer = ranged(request, data)
-        answer.headers["Content-Encoding"] = "identity"
+        answer.headers["Content-Encoding"] = encoding
         return answer
 
     async with serving(dict(STORE)) as server:

@@ -128,6 +128,7 @@ def _job(reading: Reading, asked: Job, reader: Reader, scratch: Scratch) -> Gene
         except ObjectChanged:
             if not reading.restarts(job, reading.key(job.shard)):
                 raise
+            job = asked
     if job.shard is None and _are_small(job, reading.target.layout):
         read_several(reading, job.pieces, reader, scratch)
         yield

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from azarr._engine.turns import place_of
 from azarr.context import Context, bytes_of
 
-Kept = tuple[Hashable, npt.NDArray[Any]]
-"""Where the object is that a chunk comes from, and the chunk."""
+Kept = tuple[Hashable, npt.NDArray[Any], str | None]
+"""Where the object is that a chunk comes from, the chunk, and the version of its shard."""
 NOTHING = 256
 """Bytes that keeping a chunk costs, beside its own."""
 
@@ -48,7 +48,7 @@ class ChunkCache:
     def forget(self, place: Hashable) -> None:
         with self._lock:
             self.writes += 1
-            for what in [what for what, (held, _) in self._kept.items() if held == place]:
+            for what in [what for what, kept in self._kept.items() if kept[0] == place]:
                 self.nbytes -= _size(self._kept.pop(what))
 
 

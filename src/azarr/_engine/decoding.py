@@ -109,7 +109,7 @@ class Reading:
         self.target, self._jobs, self.out, self.points, self.fields = target, jobs, out, region.points, fields
         fill = target.layout.metadata.fill
         self.fill = fill if fields is None else fill[fields]
-        self._lock, self.stopped, self._restarts = threading.Lock(), False, 0
+        self._lock, self.stopped, self.reused, self._restarts = threading.Lock(), False, False, 0
         self.key, self.pipeline = target.key, target.layout.pipeline
         self.pinned: dict[str, str | None] = {}
         # Without index arrays, fields and transposed shards, a piece is one slice of the chunk and one of the result.
@@ -130,9 +130,9 @@ class Reading:
         with self._lock:
             return None if self.stopped else next(self._jobs, None)
 
-    def give_back(self, job: Job) -> None:
-        """`job` was not done, and is the next again."""
-        self._jobs = itertools.chain([job], self._jobs)
+    def give_back(self, *jobs: Job) -> None:
+        """`jobs` were not done, and are the next again."""
+        self._jobs = itertools.chain(jobs, self._jobs)
 
     def finished(self, job: Job) -> None:
         """All of `job` is placed."""
@@ -143,20 +143,35 @@ class Reading:
         """What is left of `job` when its chunks that are in the cache have been placed."""
         if self.cache is None:
             return job
-        left, shard = list[Piece](), None if job.shard is None else self.key(job.shard)  # coordinates of inner chunks count from there
-        for piece in job.pieces:
-            if (kept := self.cache.get((self.target.indexes, shard or self.key(piece.coords), piece.coords))) is None:
+        shard = None if job.shard is None else self.key(job.shard)  # coordinates of inner chunks count from there
+        found = [self.cache.get((self.target.indexes, shard or self.key(piece.coords), piece.coords)) for piece in job.pieces]
+        if not (kept := [each for each in found if each is not None]):
+            return job
+        if shard is not None:
+            version = kept[0][2]
+            if any(each[2] != version for each in kept) or self.pinned.setdefault(shard, version) != version:
+                self._outdated(shard)
+                return job
+            self.reused = True
+        left = list[Piece]()
+        for piece, each in zip(job.pieces, found, strict=True):
+            if each is None:
                 left.append(piece)
             else:
-                self._put(piece, kept[1])
-        return job if len(left) == len(job.pieces) else job._replace(pieces=left, complete=False)
+                self._put(piece, each[1])
+        return job._replace(pieces=left, complete=False)
+
+    def _outdated(self, key: str) -> None:
+        """What the cache holds of an object is not of one version."""
+        if self.cache is not None:
+            self.cache.forget(place_of(self.target.store, key))
 
     def _keep(self, piece: Piece, key: str, chunk: npt.NDArray[Any]) -> None:
         if self.cache is not None and self.target.layout.metadata.dtype.fixed:  # of others, the bytes are not known
             chunk = chunk.copy()  # it lies in memory that is used again
             chunk.flags.writeable = False
             what = (self.target.indexes, key, piece.coords)  # not the target itself, whose store may keep the context alive
-            self.cache.put(what, (place_of(self.target.store, key), chunk), self._since)
+            self.cache.put(what, (place_of(self.target.store, key), chunk, self.pinned.get(key)), self._since)
 
     def pin(self, key: str, value: Value | Held | None) -> str | None:
         """The version of `value`. All parts of an object that one read takes are of one version of it, or all say that it is not there."""
@@ -167,6 +182,7 @@ class Reading:
 
     def restarts(self, job: Job, key: str) -> bool:
         """Whether a shard that was replaced while it was read is read from the beginning: not if other jobs have placed parts of it."""
+        self._outdated(key)
         if not job.only or self._restarts >= RESTARTS:
             return False
         self._restarts += 1

@@ -19,7 +19,7 @@ from azarr._engine.waiting import read_waiting
 from azarr._platform import cores, in_flight, together
 from azarr.context import Context, Event
 from azarr.dtypes import NumPyDType
-from azarr.errors import LimitExceeded, SelectionError
+from azarr.errors import LimitExceeded, ObjectChanged, SelectionError
 from azarr.plan import Job, jobs, touched
 from azarr.selection import Region
 from azarr.stores.base import is_blocking
@@ -47,7 +47,8 @@ async def all_of(reads: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
 
 
 async def read(
-    target: Target, region: Region, context: Context, *, fields: Any = None, out: npt.NDArray[Any] | None = None, progress: Tell = None
+    target: Target, region: Region, context: Context, *, fields: Any = None, out: npt.NDArray[Any] | None = None, progress: Tell = None,
+    cached: bool = True,
 ) -> npt.NDArray[Any]:
     """The elements of `region`: into `out`, which has its shape and data type, or into a new array.
 
@@ -65,7 +66,7 @@ async def read(
     forward, nbytes, blocking = region.forward(), layout.read_nbytes, is_blocking(target.store)
     per_shard_job = JOB_BYTES if blocking else min(SHARD_JOB_BYTES, in_flight(context.nbytes) // 4)
     grid, many = layout.metadata.grid, min(64, JOB_BYTES // nbytes) or 1 if blocking else 1
-    row, cache = 1, cache_of(context)
+    row, cache = 1, cache_of(context) if cached else None
     told = None if progress is None else Progress.of_chunks(progress, region, target, inner=True)
     several = blocking and cache is None and layout.even and nbytes <= SMALL
     if several and fields is None and forward.sliced and isinstance(last := forward.axes[-1], range):
@@ -79,10 +80,15 @@ async def read(
             break
     reading = Reading(target, itertools.chain(head, work), region.target(result), forward, fields, cache, told)
     began = time()
-    if blocking:
-        await read_blocking(reading, workers_for(layout, len(head), result.nbytes))
-    else:
-        await read_waiting(reading, context, len(head))
+    try:
+        if blocking:
+            await read_blocking(reading, workers_for(layout, len(head), result.nbytes))
+        else:
+            await read_waiting(reading, context, len(head))
+    except ObjectChanged:
+        if not reading.reused:
+            raise
+        return await read(target, region, context, fields=fields, out=result, progress=progress, cached=False)
     if context.on_event is not None:
         where, path = repr(target.store), target.prefix.removesuffix("/")
         context.on_event(Event("read", where, path, began=began, seconds=time() - began, nbytes=result.nbytes))

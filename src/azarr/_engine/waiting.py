@@ -76,6 +76,7 @@ class _Work:
                 except ObjectChanged:
                     if not self.reading.restarts(job, self.reading.key(job.shard)):
                         raise
+                    job = asked
                 except RangeNotHonoured:
                     if not self.by_whole(job):
                         raise
@@ -104,13 +105,16 @@ class _Work:
         cost = self.cost(layout.inner, len(pieces))
         if (job.complete and cost <= self.most // 2) or self.by_whole(job):
             async with self.budget.memory(cost if job.complete else self.cost(layout.inner, math.prod(layout.counts))):
-                if (value := await self.requests.get(key)) is None:
+                reading.pin(key, value := await self.requests.get(key))
+                if value is None:
                     reading.missing(pieces)
                     return
                 shard = view(value.data)
                 at = slice(layout.index_size) if layout.at_start else slice(max(0, len(shard) - layout.index_size), None)
                 held = await self.read_index(layout, key, Value(shard[at], value.version, len(shard)))
                 await self.pieces(pieces, reading.entries(layout, held, pieces, key), [(0, shard)], layout, key)
+                if job.complete:
+                    del reading.pinned[key]  # nobody asks again
             return
         if (cached := reading.target.indexes.get(key)) is not None:
             with suppress(ShardIndexError, ObjectChanged):  # of an older version, perhaps

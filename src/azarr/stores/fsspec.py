@@ -272,8 +272,8 @@ class FsspecStore:
         loop = asyncio.get_running_loop()
         if (made := self._made.get(loop)) is not None:
             return made[0]
-        for closed in [other for other in self._made if other.is_closed()]:
-            del self._made[closed]
+        for closed in [other for other in list(self._made) if other.is_closed()]:  # loops of other threads come and go meanwhile
+            self._made.pop(closed, None)
         options = {**self._class._get_kwargs_from_urls(self._source), **self.storage_options}
         fs = self._class(**options, asynchronous=True, skip_instance_cache=True)
         keeper = _keep(fs, self._made, loop)

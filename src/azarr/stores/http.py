@@ -27,6 +27,10 @@ TRANSIENT = {408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524}
 """Statuses after which the same request may be answered."""
 NO_SUFFIX = {400, 405, 416, 501}
 """What servers answer to the last n bytes when they know ranges from the start only."""
+NAMES = {name.lower(): name for name in ("Accept", "Accept-Encoding", "Authorization", "Cache-Control", "Host", "If-Match", "If-None-Match")}
+NAMES |= {"range": "Range", "user-agent": "User-Agent"}
+"""Headers that are sent by azarr, too: they are written in one way, so that there is one of each."""
+PORTS = {"http": 80, "https": 443}
 PLAIN = re.compile(r"(?:[a-zA-Z0-9_-][a-zA-Z0-9_.-]*/)*[a-zA-Z0-9_-][a-zA-Z0-9_.-]*")
 """Keys that are in their normal form, and the same when they are quoted: most."""
 REDIRECTS, MOST_REDIRECTS = {301, 302, 303, 307, 308}, 10
@@ -49,16 +53,18 @@ class HTTPStore:
     ) -> None:  # fmt: skip
         if (parts := _place(url)) is None:
             raise ValueError(f"not a URL of HTTP, with a host, and at most with a port of 1 to 65535: {redact(url)!r}")
+        auth = (auth[0], auth[1]) if auth else None  # a list, as of JSON, cannot be hashed
         self.url, self.headers, self.auth, self.missing = url, dict(headers or {}), auth, tuple(missing)
         self.fetch, self.context, self.pickle_secrets = fetch, context or DEFAULT_CONTEXT, pickle_secrets
         transport: Any = import_module("azarr.transport")
         self._fetch: Fetch = fetch or partial(transport.fetch, context=self.context)
         self.in_bulk: Any = None
-        if transport.in_bulk is not None and fetch is None and parts.scheme == "http":
+        own = type(self).get is HTTPStore.get and type(self).get_if is HTTPStore.get_if  # and not what somebody made of it
+        if transport.in_bulk is not None and fetch is None and parts.scheme == "http" and own:
             self.in_bulk = partial(transport.in_bulk, context=self.context)
         if auth is None and (login := urlsplit(url)).username is not None:
             auth = (unquote(login.username), unquote(login.password or ""))
-        self.sent = dict(self.headers)
+        self.sent = {NAMES.get(name.lower(), name): value for name, value in self.headers.items()}
         if auth is not None:
             self.sent["Authorization"] = f"Basic {b64encode(':'.join(auth).encode()).decode()}"
         # What is quoted stays as it is: signatures are made over it.
@@ -83,7 +89,7 @@ class HTTPStore:
         return hashlib.sha256(repr((self.url, sorted(self.sent.items()), self.missing)).encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, HTTPStore) and self._same == other._same
+        return isinstance(other, HTTPStore) and type(other) is type(self) and self._same == other._same
 
     def __hash__(self) -> int:
         return self._hash
@@ -129,7 +135,7 @@ class HTTPStore:
             length = -start if stop is None else stop - start
         most = None if length is None else max(FREE, EXCESS * length)
         answer = await self._send(url, {"Range": f"bytes={asked}", **conditions}, most)
-        if answer.status == 416 and (empty := re.fullmatch(r"bytes \*/(\d+)", answer.headers.get("content-range", ""))):
+        if answer.status == 416 and (empty := re.fullmatch(r"bytes \*/(\d{1,19})", answer.headers.get("content-range", ""))):
             size = int(empty[1])
             if not size or start >= size:
                 return Value(b"", _version(answer.headers, size), size)
@@ -177,7 +183,7 @@ class HTTPStore:
         answer = await self._send(url, conditions, method="HEAD")
         if answer.status in TRANSIENT:  # which says nothing of what the server can do
             return self._whole(answer, conditions)
-        told, encoded = answer.headers.get("content-length", ""), answer.headers.get("content-encoding", "identity") != "identity"
+        told, encoded = answer.headers.get("content-length", ""), not is_plain(answer.headers.get("content-encoding", ""))
         if answer.status != 200 or not told.isdigit():
             self._sizes = answer.status in self.missing
             return None if self._sizes else UNKNOWN
@@ -198,10 +204,10 @@ class HTTPStore:
             answer = await self._fetch(url, headers={**headers, **conditions}, **limit)
             if answer.status not in REDIRECTS or not (place := answer.headers.get("location")):
                 return answer
-            before, after = urlsplit(url), _place(quote(place, safe=QUOTED + "#"), url)
+            before, after = urlsplit(url), _place(quote(place, safe=QUOTED + "#", errors="surrogateescape"), url)
             if after is None or (before.scheme == "https" and after.scheme == "http"):
                 raise TransportError(f"the server redirects to {redact(place)!r}, which is not followed", status=answer.status)
-            if before[:2] != after[:2]:
+            if _origin(before) != _origin(after):
                 headers = {}
             url = urlunsplit(after)
         raise TransportError(f"the server redirects more than {MOST_REDIRECTS} times")
@@ -230,10 +236,14 @@ def _place(url: str, base: str = "") -> SplitResult | None:
     """The parts of a URL of HTTP, without user, password and fragment; None if it is none."""
     with suppress(ValueError):  # of its port, or its host
         parts = urlsplit(urljoin(base, url))
-        netloc = parts.netloc.rpartition("@")[2]
+        host, port = re.findall(r"(.*?)(:[0-9]*)?$", parts.netloc.rpartition("@")[2])[0]
         if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
-            return parts._replace(netloc=netloc.encode("idna").decode(), fragment="")
+            return parts._replace(netloc=host.encode("idna").decode() + port, path=parts.path or "/", fragment="")
     return None
+
+
+def _origin(parts: SplitResult) -> tuple[str, str | None, int]:
+    return parts.scheme, parts.hostname, parts.port or PORTS[parts.scheme]
 
 
 def _version(headers: Mapping[str, str], size: int | None) -> str | None:
@@ -249,14 +259,19 @@ def _wait(answer: Any) -> float | None:
         return float(stated)
     try:
         return max(0.0, parsedate_to_datetime(stated).timestamp() - time()) if stated else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
+
+
+def is_plain(encoding: str) -> bool:
+    """Whether a body with this Content-Encoding is as it is; some servers tell how it was sent to them."""
+    return {each.strip() for each in encoding.lower().split(",")} <= {"", "identity", "aws-chunked"}
 
 
 def _check_body(answer: Any, most: int | None) -> None:
     if answer.body is None or (most is not None and len(answer.body) > most):
         raise RangeNotHonoured(f"the server answered a range with more than {most:,} bytes: it serves no ranges", status=answer.status)
-    if (encoding := answer.headers.get("content-encoding", "identity")) != "identity":
+    if not is_plain(encoding := answer.headers.get("content-encoding", "")):
         raise TransportError(f"the server sent the object with Content-Encoding {encoding}, though identity was asked for")
     announced = answer.headers.get("content-length")
     if announced is not None and announced != str(len(answer.body)):
@@ -270,7 +285,7 @@ def _checked_range(answer: Any, byte_range: ByteRange) -> int | None:
         if byte_range[1] is None or len(answer.body) <= byte_range[1] - byte_range[0]:
             return None
         raise RangeNotHonoured(f"the server sent {len(answer.body):,} bytes where {byte_range} was asked for", transient=True)
-    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", stated)
+    found = re.fullmatch(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", stated)
     if not found:
         raise RangeNotHonoured(f"the server answered a range with Content-Range {stated!r}", transient=True)
     first, last = int(found[1]), int(found[2])

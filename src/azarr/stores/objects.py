@@ -33,7 +33,7 @@ from azarr.errors import (
 )
 from azarr.scratch import Buffer, view
 from azarr.stores.base import UNCHANGED, ByteRange, Value, check_key
-from azarr.stores.http import EXCESS, FREE, TRANSIENT
+from azarr.stores.http import EXCESS, FREE, TRANSIENT, is_plain
 from azarr.stores.memory import sliced
 
 NO_BUCKET = re.compile(r"<Code>(NoSuchBucket|ContainerNotFound)</Code>|The specified bucket does not exist")
@@ -49,7 +49,6 @@ ANOTHER = re.compile(r"Requested \d+\.\.\d+, got")
 """How it tells that a server sent another range."""
 KINDS = {"PermissionDeniedError": 403, "UnauthenticatedError": 401, "PreconditionError": 412, "NotModifiedError": 304}
 """Errors by their names, as each maker of such stores has classes of its own."""
-PLAIN_ENCODINGS = ("identity", "aws-chunked")
 # Threads of obstore that have just given an answer come back to Python once more; if that is ending meanwhile, the process aborts
 # (https://github.com/PyO3/pyo3-async-runtimes/issues/40). So they have some time before it ends.
 atexit.register(sleep, 0.02)
@@ -280,7 +279,7 @@ async def _value(answer: Any, byte_range: ByteRange | None = None) -> Value:
     """What came, if it is what was asked for, and as long as was announced."""
     meta = answer.meta
     attributes: Mapping[str, str] = getattr(answer, "attributes", None) or {}
-    if (encoding := attributes.get("Content-Encoding", "identity")) not in PLAIN_ENCODINGS:
+    if not is_plain(encoding := attributes.get("Content-Encoding", "")):
         raise TransportError(f"the object is stored with Content-Encoding {encoding}, which is not undone")
     size, (first, last) = int(meta["size"]), answer.range
     start, stop = byte_range or (0, None)

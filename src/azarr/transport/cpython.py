@@ -104,8 +104,8 @@ async def _started(context: Context) -> _Clients:
     if (of_context := _kept.get(context)) is None:
         of_context = _kept[context] = {}
         context.closers.append(partial(_close, of_context))
-    for closed in [other for other in of_context if other.is_closed()]:
-        del of_context[closed]
+    for closed in [other for other in list(of_context) if other.is_closed()]:  # loops of other threads come and go meanwhile
+        of_context.pop(closed, None)
     loop, clients = asyncio.get_running_loop(), _Clients()
     of_context[loop], clients.keeper = clients, _keep(clients, of_context, loop)
     await anext(clients.keeper)

@@ -133,11 +133,11 @@ class _Connection(asyncio.BufferedProtocol):
         end = came.find(b"\r\n\r\n")
         if end < 0:
             self._begun = came
-            if len(came) >= HEAD:
+            if len(came) >= HEAD or b"\n\n" in came or b"\n\r\n" in came:  # lines may end otherwise, and this be all of it
                 self._fail(Unusual())
             return
         try:
-            self._begin(came[:end].decode("latin-1"), memoryview(came)[end + 4 :])
+            self._begin(came[:end].decode("utf-8", "surrogateescape"), memoryview(came)[end + 4 :])
         except (Unusual, TransportError) as error:
             self._fail(error)
         except (MemoryError, ValueError):
@@ -210,11 +210,12 @@ def origin_of(url: str) -> tuple[str, str]:
 
 def request(origin: str, target: str, headers: Mapping[str, str]) -> bytes:
     """A GET as it is sent."""
+    headers = {"Host": origin.partition("://")[2], **headers}
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    text = f"GET {target} HTTP/1.1\r\nHost: {origin.partition('://')[2]}\r\n{lines}\r\n"
-    if not text.count("\r") == text.count("\n") == len(headers) + 3:
+    text = f"GET {target} HTTP/1.1\r\n{lines}\r\n"
+    if not text.count("\r") == text.count("\n") == len(headers) + 2:
         raise ValueError("a header or URL must not have line breaks")
-    return text.encode("latin-1")
+    return text.encode("utf-8", "surrogateescape")
 
 
 class Client:
@@ -224,6 +225,9 @@ class Client:
         self.loop = asyncio.get_running_loop()
         self.unusual = set[str]()
         """Origins (scheme, host and port) whose answers are."""
+        self.slow = set[str]()
+        """Origins that are not asked in threads (`many`) any more, as these waited for too long; and how many of these there are."""
+        self.threads, self.closed = 0, False
         self._idle = defaultdict[str, list[_Connection]](list)
         self._all = set[_Connection]()
         self._addresses = dict[tuple[str, int], tuple[float, list[str]]]()
@@ -250,21 +254,23 @@ class Client:
     def _kept(self, origin: str) -> _Connection | None:
         idle = self._idle[origin]
         while idle:
-            if (connection := idle.pop()).open:
+            if (connection := idle.pop()).open and connection.moved > self.loop.time() - IDLE:  # what lies between may have forgotten it
                 return connection
-            self._all.discard(connection)
+            self._discard(connection)
         return None
 
+    def _discard(self, connection: _Connection) -> None:
+        connection.close()
+        self._all.discard(connection)
+
     def _give_back(self, origin: str, connection: _Connection) -> None:
-        if not connection.open:
-            connection.close()
-            self._all.discard(connection)
+        if self.closed or not connection.open:
+            self._discard(connection)
             return
         idle = self._idle[origin]
         idle.append(connection)
         while idle[0].moved < connection.moved - IDLE:  # the longest unused stand first
-            self._all.discard(idle[0])
-            idle.pop(0).close()
+            self._discard(idle.pop(0))
 
     async def lend(self, origin: str, count: int, patience: float) -> list[_Connection]:
         """Connections that somebody else talks over, to be taken back when no answer is to come any more. Errors: `TransportError`."""
@@ -284,10 +290,12 @@ class Client:
             raise
         for connection in lent:
             connection.transport.pause_reading()
+        self._all.difference_update(lent)  # the numbers of their sockets are in use, and must not become those of others
         return lent
 
     def take_back(self, origin: str, lent: list[_Connection]) -> None:
         """What was lent; of those that are closed it is known, too."""
+        self._all.update(lent)
         for connection in lent:
             if connection.open:
                 connection.used, connection.moved = True, self.loop.time()
@@ -301,7 +309,8 @@ class Client:
             self._ssl = await self.loop.run_in_executor(None, ssl.create_default_context)  # reads many files
         port = url.port or PORTS[url.scheme]
         try:
-            addresses = await self._resolve(host, port)
+            async with asyncio.timeout(patience):
+                since, addresses = await self._resolve(host, port)
             for left, address in reversed(list(enumerate(reversed(addresses)))):
                 try:
                     async with asyncio.timeout(min(NEXT_ADDRESS, patience) if left else patience):
@@ -309,9 +318,10 @@ class Client:
                         _, connection = await self.loop.create_connection(partial(_Connection, self._room), address, port, **tls)
                 except OSError:
                     if not left:
+                        self._addresses.pop((host, port), None)
                         raise
                 else:
-                    self._addresses[host, port] = self.loop.time(), [address, *(other for other in addresses if other != address)]
+                    self._addresses[host, port] = since, [address, *(other for other in addresses if other != address)]
                     self._all.add(connection)
                     return connection
             raise AssertionError
@@ -322,17 +332,20 @@ class Client:
         except OSError as error:
             raise TransportError(f"no connection ({type(error).__name__}: {error.strerror or error})", transient=True) from None
 
-    async def _resolve(self, host: str, port: int) -> list[str]:
+    async def _resolve(self, host: str, port: int) -> tuple[float, list[str]]:
+        """When the addresses of a host were looked up, and which there are: the one that was good last comes first."""
         async with self._locks[host, port]:  # the first asks, the others wait
             since, addresses = self._addresses.get((host, port), (0.0, []))
             if not addresses or since < self.loop.time() - ADDRESSES_LAST:
                 found = await self.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-                addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-                self._addresses[host, port] = self.loop.time(), addresses
-        return addresses
+                good, since = addresses[:1], self.loop.time()
+                addresses = sorted(dict.fromkeys(str(entry[4][0]) for entry in found), key=lambda address: address not in good)
+                self._addresses[host, port] = since, addresses
+        return since, addresses
 
     async def close(self) -> None:
-        """End all connections."""
+        """End all connections; those that are made or lent, as soon as they are given back."""
+        self.closed = True
         for connection in self._all:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 connection.close()
