@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from azarr._engine import Get, Progress, Put, Steps, Target, Tell, Work, all_of, fetch_documents, perform, place_of, read, write
-from azarr._open import create, creating, delete_all, documents_of, missing_above, open  # noqa: A004  # the verb of the field
+from azarr._open import creating, open  # noqa: A004  # the verb of the field
 from azarr._platform import cores
 from azarr.access import Access
 from azarr.array import Array
@@ -33,6 +33,7 @@ from azarr.selection import basic, whole
 from azarr.stores import Cleaning, Listing, Value
 from azarr.tools.changes import forgetting
 from azarr.tools.conversion import Changed, alike, converted
+from azarr.tools.nodes import create, delete_all, documents_of, missing_above
 from azarr.tools.surveying import chunk_objects
 from azarr.tools.verbs import consolidate
 

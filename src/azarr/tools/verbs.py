@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from azarr._engine import all_of, change_document
 from azarr._nodes import find
-from azarr._open import create_array, creating, delete_all, documents_of, open_array, open_group
+from azarr._open import create_array, creating, open_array, open_group
 from azarr.access import writable
 from azarr.array import Array, Selection
 from azarr.context import Context
@@ -18,6 +18,7 @@ from azarr.group import Group
 from azarr.ref import PendingSelection
 from azarr.stores import Listing
 from azarr.tools.changes import forgetting
+from azarr.tools.nodes import delete_all, documents_of
 
 
 async def save(store: Any, path: str, values: npt.ArrayLike, **options: Any) -> Array:
