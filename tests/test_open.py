@@ -24,6 +24,20 @@ async def test_a_store_is_a_mapping_a_path_a_url_or_a_store(tmp_path: Path):
         assert (await azarr.open(source).rain[...]).tolist() == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("place", ["", "file://", "file://data.zarr", "file://data.zip", "file://data.json", "file://host/data.zarr", "file://host/a.json"])
+async def test_a_url_without_a_path_on_this_machine_is_not_the_current_folder(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="is no folder of this machine: write a path, 'data.zarr', or three slashes"):
+        await azarr.open_group(place, mode="w")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+async def test_a_url_may_name_this_machine(tmp_path: Path):
+    await weather(store=tmp_path)
+    assert (await azarr.open(f"file://localhost{tmp_path}").rain[...]).tolist() == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("open_node", [azarr.open, azarr.open_group, azarr.open_array, azarr.open_consolidated])
 def test_what_cannot_be_a_store_or_a_path_is_an_error_at_once(open_node: Any):
     with pytest.raises(TypeError, match="a store is a URL, a path, a mapping, or an object with an async get, not int"):

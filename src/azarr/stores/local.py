@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 
 from azarr._platform import offload
-from azarr.errors import StoreError
+from azarr.errors import StoreError, redact
 from azarr.scratch import Buffer, Buffers, Bytes, Scratch, aligned
 from azarr.stores.base import ANY, NO_TEXT, ByteRange, Reader, Value, check_key
 from azarr.stores.staging import FOLDER, STAGED, Writer, version_of
@@ -41,8 +41,7 @@ class LocalStore:
     def __init__(self, root: str | os.PathLike[str], *, durability: str = "rename", follow_symlinks: str = "inside") -> None:
         if durability not in ("rename", "full"):
             raise ValueError(f"durability is 'rename' or 'full', not {durability!r}")
-        text = os.fspath(root)
-        self.root = Path(unquote(urlsplit(text).path) if text.startswith("file://") else text)
+        self.root = Path(path_of(os.fspath(root)))
         self.durability = durability
         self.open: Any = import_module("azarr.integrations.beneath").Opener(str(self.root), follow_symlinks)
         self.quick: Reader | Literal[False] | None = None  # how the event loop may read here; a worker finds out whether it may
@@ -220,6 +219,15 @@ class FolderReader:
 
     def _error(self, error: OSError, key: str) -> Exception:
         return StoreError(f"{type(error).__name__}: {error.strerror}", store=repr(self._store), key=key)
+
+
+def path_of(place: str) -> str:
+    """The path that `place` is, or that it means as a URL of `file:`. Errors: `ValueError` where there is none, or it is of another host."""
+    url = urlsplit(place) if place.startswith("file://") else None
+    path = place if url is None else unquote(url.path)
+    if not path or (url and url.netloc not in ("", "localhost")):  # `file://data.zarr` has a host, and no path
+        raise ValueError(f"{redact(place)!r} is no folder of this machine: write a path, 'data.zarr', or three slashes, 'file:///srv/data.zarr'")
+    return path
 
 
 def _readv_at(file: int, buffers: Any, start: int) -> int:
