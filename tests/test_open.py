@@ -28,7 +28,7 @@ async def test_a_store_is_a_mapping_a_path_a_url_or_a_store(tmp_path: Path):
 async def test_a_url_without_a_path_on_this_machine_is_not_the_current_folder(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match="is no folder of this machine: write a path, 'data.zarr', or three slashes"):
+    with pytest.raises(ValueError, match="is no folder of this machine: write a path, 'data\\.zarr'"):
         await azarr.open_group(place, mode="w")
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 

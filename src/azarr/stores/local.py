@@ -222,7 +222,7 @@ class FolderReader:
 
 
 def path_of(place: str) -> str:
-    """The path that `place` is, or that it means as a URL of `file:`. Errors: `ValueError` where there is none, or it is of another host."""
+    """The path that `place` is, or means as a URL of `file:`. Errors: `ValueError` where it is none, or of another host."""
     url = urlsplit(place) if place.startswith("file://") else None
     path = place if url is None else unquote(url.path)
     if not path or (url and url.netloc not in ("", "localhost")):  # `file://data.zarr` has a host, and no path
