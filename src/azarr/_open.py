@@ -102,11 +102,14 @@ def _ref(
                 raise ValueError(f"mode={mode!r} makes the node at {root or '/'}: await that before what is below it")
             if mode != "a":
                 return await make(access.store, mode == "w")
-            with suppress(NodeExists):  # by somebody else, just now
-                try:
+            with suppress(NodeNotFound):
+                return make_node(await find(access, path, kind), access, path)
+            try:
+                return await make(access.store, False)
+            except NodeExists:  # by somebody else, just now; or it cannot be made here
+                with suppress(NodeNotFound):
                     return make_node(await find(access, path, kind), access, path)
-                except NodeNotFound:
-                    return await make(access.store, False)
+                raise
         if consolidated and path != root:
             group = await open_node(root)
             assert isinstance(group, Group)

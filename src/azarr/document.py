@@ -72,12 +72,16 @@ def parse(data: bytes | bytearray | memoryview, key: str, *, lenient: bool = Fal
     return value
 
 
-def dump(document: Mapping[str, JSON]) -> bytes:
-    """`document` as UTF-8 JSON, indented, with the strict forms only."""
+def dump(document: Mapping[str, JSON], key: str = "") -> bytes:
+    """`document` as UTF-8 JSON, indented, with the strict forms only; with the `key` that it is for, nothing that `parse` would refuse."""
     try:
-        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
-        raise MetadataError(f"not to be written as JSON ({error}); attributes are text, finite numbers, lists and objects") from error
+        data = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        reason = TOO_DEEP if isinstance(error, RecursionError) else error
+        raise MetadataError(f"not to be written as JSON ({reason}); attributes are text, finite numbers, lists and objects") from error
+    if key:  # 1 and "1" are two keys for Python, and one for JSON
+        parse(data, key, limits=Limits(metadata=len(data)))
+    return data
 
 
 def named(spec: JSON, field: str, *more: str) -> tuple[str, Document]:

@@ -117,10 +117,14 @@ class LocalStore:
     def _hold(self, key: str, path: str, held: contextlib.ExitStack) -> bool:
         """Lock the file, until `held` is closed. Not if it is held by somebody else, or was replaced meanwhile."""
         with self._translating(key), contextlib.ExitStack() as opened:
-            file = self.open(key, FLAGS)
+            try:
+                file = self.open(key, FLAGS)
+            except FileNotFoundError:  # there is nothing to hold, which whoever reads it finds out
+                return True
             opened.callback(os.close, file)
-            with contextlib.suppress(BlockingIOError):
+            with contextlib.suppress(BlockingIOError, FileNotFoundError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                opened.callback(fcntl.flock, file, fcntl.LOCK_UN)  # a process that was forked meanwhile has the file open still
                 if os.path.samestat(os.fstat(file), os.stat(path)):
                     held.push(opened.pop_all())
                     return True

@@ -33,12 +33,10 @@ from azarr.selection import basic, whole
 from azarr.stores import Cleaning, Listing, Value
 from azarr.tools.changes import forgetting
 from azarr.tools.conversion import Changed, alike, converted
-from azarr.tools.nodes import create, delete_all, documents_of, missing_above
+from azarr.tools.nodes import NOTE, create, delete_all, documents_of, finish, join, missing_above
 from azarr.tools.surveying import chunk_objects
 from azarr.tools.verbs import consolidate
 
-NOTE = ".azarr-copy"
-"""The key, below the path, of the note that a copy is under way."""
 AT_ONCE = 2
 """Regions that are read or written at a time, at most."""
 REGION = 16 << 20
@@ -77,7 +75,7 @@ async def copy_by(
     """As `copy`, by what `way` makes of the arguments of `Copying`."""
     access, path = creating(store, options["zarr_format"], context), check_path(path)
     node = source if isinstance(source, Array | Group) else await (source if isinstance(source, Ref) else open(source, context=context))
-    below = [(_join(path, name), each) async for name, each in node.walk()] if isinstance(node, Group) else []
+    below = [(join(path, name), each) async for name, each in node.walk()] if isinstance(node, Group) else []
     if _overlap(place_of(node.store, node.path), place_of(access.store, path)):
         raise ValueError(f"{path or '/'} of {access.store!r} is, has, or is part of what is to be copied; copy to another place")
     made = {place: _made(each, options) for place, each in [(path, node), *below]}
@@ -92,11 +90,11 @@ async def copy_by(
         for place, _ in reversed(below):
             await copying.publish(place)
         if not copying.published(path):
-            await create(access, path, made[path])
+            await finish(access, path, made[path])
     if isinstance(node, Group) and node.metadata.consolidated is not None:
         await consolidate(access.store, path, context=access.context)
     if not copying.commits:
-        await access.store.delete(_join(path, NOTE))
+        await access.store.delete(join(path, NOTE))
     return make_node(made[path], access._replace(zarr_format=None), path)
 
 
@@ -116,8 +114,8 @@ class Copying:
         digest = hashlib.sha256()
         for place, metadata in self.made.items():
             digest.update(dump({"place": place, **documents_of(metadata)}))
-        note, key, store = {"copy_of": source, "documents": digest.hexdigest()}, _join(self.path, NOTE), self.store
-        names = [_join(self.path, name) for name in ("zarr.json", ".zarray", ".zgroup")]
+        note, key, store = {"copy_of": source, "documents": digest.hexdigest()}, join(self.path, NOTE), self.store
+        names = [join(self.path, name) for name in ("zarr.json", ".zarray", ".zgroup")]
         if self.commits:  # there are no notes: others see nothing of it before the commit
             await create(self.access, self.path, self.made[self.path], overwrite)
             for place in self.made:
@@ -142,13 +140,13 @@ class Copying:
 
     def published(self, place: str) -> bool:
         """Whether a node's documents are stored."""
-        return all(_join(place, name) in self.stored for name in documents_of(self.made[place]))
+        return all(join(place, name) in self.stored for name in documents_of(self.made[place]))
 
     async def publish(self, place: str) -> None:
         """Store them."""
         for name, document in documents_of(self.made[place]).items():
-            if _join(place, name) not in self.stored:
-                await self.store.set(_join(place, name), dump(document))
+            if join(place, name) not in self.stored:
+                await self.store.set(join(place, name), dump(document, name))
 
     async def arrays(self, arrays: Iterator[tuple[str, Array]], count: int) -> None:
         """Copy the chunks of arrays, `count` arrays at a time, and then publish each."""
@@ -316,10 +314,6 @@ def _made(node: Array | Group, options: dict[str, Any]) -> ArrayMetadata | Group
     except MetadataError as error:
         raise error.within(node.document) from error.__cause__
     return made
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}/{name}" if path else name
 
 
 def _overlap(one: Any, other: Any) -> bool:

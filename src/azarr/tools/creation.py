@@ -19,6 +19,8 @@ from azarr.metadata import ArrayMetadata
 
 CHUNK_BYTES = 1 << 20
 """Bytes that `chunks="auto"` aims at."""
+LEAST_PART = 64
+"""An inner chunk has at least this part of that: an axis of prime length would be cut to pieces of 1."""
 SERIALIZERS = {"string": "vlen-utf8", "bytes": "vlen-bytes"}
 SHUFFLES: Document = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 BLOSC: Document = {"cname": "lz4", "clevel": 5, "shuffle": "shuffle", "blocksize": 0}
@@ -35,8 +37,11 @@ def array_metadata(
     """What `create_array` stores. Errors: `MetadataError` and those below it."""
     lengths, outer = _lengths(shape), None if shards is None else _lengths(shards)
     data_type, stored = _types(dtype, zarr_format)
-    automatic = isinstance(chunks, str) and one_of(chunks, "chunks", "auto") == "auto"
-    sizes = auto_chunks(outer or lengths, stored.itemsize) if automatic else _lengths(chunks)
+    if isinstance(chunks, str):
+        one_of(chunks, "chunks", "auto")
+        sizes = auto_chunks(lengths, stored.itemsize) if outer is None else divisors(outer, stored.itemsize)
+    else:
+        sizes = _lengths(chunks)
     fill = fill_values.default(data_type) if fill_value is None else fill_from_value(fill_value, data_type)
     names = None if dimension_names is None else list(dimension_names)
     pressed = _listed("zstd" if compressors == "auto" else compressors)
@@ -79,6 +84,24 @@ def auto_chunks(shape: Sequence[int], itemsize: int) -> list[int]:
         longest = sizes.index(max(sizes))
         sizes[longest] = -(-sizes[longest] // 2)
     return sizes
+
+
+def divisors(shape: Sequence[int], itemsize: int) -> list[int]:
+    """The same for inner chunks, which divide the shape of a shard: they may be larger where a length has few divisors."""
+    sizes = list(shape)
+    while (nbytes := math.prod(sizes) * itemsize) > CHUNK_BYTES:
+        order = sorted(range(len(sizes)), key=lambda axis: -sizes[axis])
+        parts = ((axis, _least_factor(sizes[axis])) for axis in order if sizes[axis] > 1)
+        axis, factor = next(((axis, factor) for axis, factor in parts if nbytes // factor * LEAST_PART >= CHUNK_BYTES), (0, 1))
+        if factor == 1:
+            break
+        sizes[axis] //= factor
+    return sizes
+
+
+def _least_factor(number: int) -> int:
+    """The least divisor above 1."""
+    return next((factor for factor in range(2, math.isqrt(number) + 1) if number % factor == 0), number)
 
 
 def fill_from_value(value: Any, dtype: DataType) -> Fill:

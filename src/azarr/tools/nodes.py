@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
-from azarr._engine import delete_objects, fetch_documents
+from azarr._engine import delete_objects, fetch_documents, place_of, turn
 from azarr._nodes import find_all
 from azarr.access import Access
 from azarr.context import Context
@@ -15,27 +16,76 @@ from azarr.metadata import ArrayMetadata, GroupMetadata, array_to_json, group_to
 from azarr.stores import ConditionalStore, Listing, WritableStore
 from azarr.tools.changes import forgetting
 from azarr.tools.names import check_names
+from azarr.tools.surveying import named_by
 from azarr.v2 import array_to_json as v2_array_to_json
+
+NOTE = ".azarr-copy"
+"""The key, below the path, of the note that a copy is under way."""
 
 
 async def create(access: Access, path: str, metadata: ArrayMetadata | GroupMetadata, overwrite: bool = False) -> None:
     """Store a node where none is (or which replaces what is there), and the groups above it that are not there yet."""
-    store = cast("WritableStore", access.store)
-    made = {**await missing_above(access, path, metadata.zarr_format), path: metadata}
-    documents = {f"{place}/{name}".lstrip("/"): dump(each) for place, node in made.items() for name, each in documents_of(node).items()}
-    keys = [f"{path}/{name}".lstrip("/") for name in ("zarr.json", ".zarray", ".zgroup")]
-    if any(data is not None for data in await fetch_documents(store, keys, access.context)):
+    store, context = cast("WritableStore", access.store), access.context
+    above = await missing_above(access, path, metadata.zarr_format)
+    documents = _encoded({**above, path: metadata})
+    names = ["zarr.json", ".zarray", ".zgroup", NOTE, *([".zattrs"] if metadata.zarr_format == 2 else [])]
+    keys = [join(path, name) for name in names] + [join(folder, NOTE) for folder in above]
+    found = {key for key, data in zip(keys, await fetch_documents(store, keys, context), strict=True) if data is not None}
+    for folder in above:
+        if join(folder, NOTE) in found:
+            raise NodeExists(f"an unfinished copy stands at {folder or '/'} of {store!r}: copy the same again, to finish it")
+    if found.intersection(keys[:4]):
         if isinstance(store, Listing):
             await check_names(store, path)
         if not overwrite or not isinstance(store, Listing):
-            raise NodeExists(f"a node stands at {path or '/'} of {store!r}; overwrite=True replaces it")
-        await delete_all(store, path, access.context)
+            what = "a node" if found.intersection(keys[:3]) else "an unfinished copy"
+            raise NodeExists(f"{what} stands at {path or '/'} of {store!r}; overwrite=True replaces it")
+        await delete_all(store, path, context)
+    else:
+        left = [*found, *await _chunks_left(store, path, metadata)]  # v2: attributes alone
+        if left and not overwrite and not left[0].endswith(".zattrs"):
+            raise NodeExists(f"{left[0]!r} of {store!r} is left of an array that is gone; overwrite=True deletes all that is")
+        await delete_objects(store, iter(left), context)
+    await _make(access, path, documents)
+
+
+async def finish(access: Access, path: str, metadata: ArrayMetadata | GroupMetadata) -> None:
+    """Store the documents of a node whose chunks are there, and of the groups above it that are not there yet."""
+    await _make(access, path, _encoded({**await missing_above(access, path, metadata.zarr_format), path: metadata}))
+
+
+async def _make(access: Access, path: str, documents: Mapping[str, bytes]) -> None:
+    """Store the documents of the node at `path`, and of groups above it. Errors: `NodeExists` where somebody else made it meanwhile."""
     async with forgetting(access, path):
         for key, data in documents.items():
-            if not isinstance(store, ConditionalStore):
-                await store.set(key, data)
-            elif not await store.replace(key, data, None) and key.rpartition("/")[0] == path:  # of a group above, somebody else's will do
-                raise NodeExists(f"a node was made at {path or '/'} of {store!r} by somebody else at the same time")
+            if not await _put_new(access, key, data) and key.rpartition("/")[0] == path:  # of a group above, somebody else's will do
+                raise NodeExists(f"a node was made at {path or '/'} of {access.store!r} by somebody else at the same time")
+
+
+async def _put_new(access: Access, key: str, data: bytes) -> bool:
+    """Store an object if there is none. Whether there was none."""
+    store = cast("WritableStore", access.store)
+    if isinstance(store, ConditionalStore):
+        return await store.replace(key, data, None)
+    async with turn(place_of(store, key), ()):
+        if (await fetch_documents(store, [key], access.context))[0] is None:
+            await store.set(key, data)
+            return True
+    return False
+
+
+async def _chunks_left(store: object, path: str, metadata: ArrayMetadata | GroupMetadata) -> list[str]:
+    """Keys below `path` that an array with these metadata takes for its chunks: what is left of one that was deleted in part."""
+    if isinstance(metadata, GroupMetadata) or not isinstance(store, Listing):
+        return []
+    encoding, keys = metadata.key_encoding, list[str]()
+    async for name in store.list_dir(path):
+        key = join(path, name)
+        if not name.endswith("/"):
+            keys.append(key)
+        elif name == "c/" if encoding.name == "default" else name[:-1].isdigit():
+            keys += [each async for each in store.list(key[:-1])]
+    return [key for key in keys if named_by(encoding, key[len(join(path, "")) :], metadata.ndim) is not None]
 
 
 async def missing_above(access: Access, path: str, zarr_format: int) -> dict[str, GroupMetadata]:
@@ -67,3 +117,13 @@ def documents_of(metadata: ArrayMetadata | GroupMetadata) -> dict[str, Document]
         return {"zarr.json": array_to_json(metadata) if is_array else group_to_json(metadata)}
     attributes = {".zattrs": dict(metadata.attributes)} if metadata.attributes else {}
     return attributes | ({".zarray": v2_array_to_json(metadata)} if is_array else {".zgroup": {"zarr_format": 2}})
+
+
+def _encoded(made: Mapping[str, ArrayMetadata | GroupMetadata]) -> dict[str, bytes]:
+    """The documents of nodes by path, as they are stored, by key."""
+    return {join(path, name): dump(each, name) for path, node in made.items() for name, each in documents_of(node).items()}
+
+
+def join(path: str, name: str) -> str:
+    """The key of `name` below `path`."""
+    return f"{path}/{name}" if path else name
