@@ -143,10 +143,10 @@ def _axis(entry: JSON, length: int) -> Axis:
 def check_path(path: str) -> str:
     """`path` of a node in its normal form: no slash at either end, none doubled; `InvalidKey` where it could leave the store.
 
-    The spec: node names are not empty, have no "/", are not only dots, do not start with "__".
+    The spec: node names are not empty, have no "/", are not only dots, do not start with "__". Those with ".azarr-" are azarr's own.
     """
     parts = [part for part in path.replace("\\", "/").split("/") if part]
     for part in parts:
-        if not part.strip(".") or part.startswith("__") or "\0" in part or part in RESERVED:
+        if not part.strip(".") or part.startswith(("__", ".azarr-")) or "\0" in part or part in RESERVED:
             raise InvalidKey(f"{path!r} is not a path of a node: {part!r} is not allowed as a name")
     return "/".join(parts)

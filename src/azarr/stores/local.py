@@ -79,20 +79,27 @@ class LocalStore:
         return await offload(lambda: self.put(key, data, version))
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
-        for name in await self._listed(prefix):
+        for name in (await offload(lambda: self._names(prefix, links=True)))[1]:
             yield name
 
-    async def list(self, prefix: str) -> AsyncIterator[str]:
+    def list(self, prefix: str) -> AsyncIterator[str]:
+        return self._list(prefix, links=True)
+
+    def list_own(self, prefix: str) -> AsyncIterator[str]:
+        """As `list`, but a link to a folder is one object: to delete that takes the link away, and nothing of what it leads to."""
+        return self._list(prefix, links=False)
+
+    async def _list(self, prefix: str, *, links: bool, above: tuple[object, ...] = ()) -> AsyncIterator[str]:
         start = f"{prefix}/" if prefix else ""
-        for name in await self._listed(prefix):
+        here, names = await offload(lambda: self._names(prefix, links=links))
+        if here is None:
+            yield prefix
+        for name in names if here not in above else ():  # else a link leads to a folder that it is in
             if not name.endswith("/"):
                 yield start + name
                 continue
-            async for key in self.list(start + name[:-1]):
+            async for key in self._list(start + name[:-1], links=links, above=(*above, here)):
                 yield key
-
-    async def _listed(self, prefix: str) -> Sequence[str]:
-        return await offload(lambda: self._names(check_key(prefix) if prefix else ""))
 
     def put(self, key: str, data: Buffer | Buffers | None, version: str | None = ANY) -> bool:
         with self.writer() as writer:
@@ -133,12 +140,17 @@ class LocalStore:
     async def clean(self) -> None:
         await offload(lambda: import_module("azarr.integrations.leftovers").clean(self.open.prefix))
 
-    def _names(self, prefix: str) -> Sequence[str]:
+    def _names(self, prefix: str, *, links: bool) -> tuple[object, Sequence[str]]:
+        """What tells the folder from others, and the names in it; None if it is a link where none is followed."""
+        if prefix and os.path.islink(self.open.prefix + check_key(prefix)) and not links:
+            return None, ()
         with self._translating(prefix), contextlib.suppress(FileNotFoundError), contextlib.ExitStack() as opened:
             opened.callback(os.close, folder := self.open(prefix, FOLDER))
+            status = os.fstat(folder)
             with os.scandir(folder) as entries:
-                return sorted(entry.name + "/" * _is_folder(entry) for entry in entries if _is_listed(entry.name))
-        return []
+                names = sorted(entry.name + "/" * _is_folder(entry, links) for entry in entries if _is_listed(entry.name))
+            return (status.st_dev, status.st_ino), names
+        return (), ()
 
     @contextlib.contextmanager
     def _translating(self, key: str) -> Generator[None]:
@@ -246,8 +258,8 @@ def _is_listed(name: str) -> bool:
     return not (name.startswith(STAGED) or "\\" in name or NO_TEXT.search(name))  # which are no keys: nobody could read them
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _is_folder(entry: os.DirEntry[str], links: bool) -> bool:
     try:
-        return entry.is_dir()
+        return entry.is_dir(follow_symlinks=links)
     except OSError:  # a link that leads nowhere: whoever reads it is told
         return False

@@ -10,7 +10,9 @@ import hashlib
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from secrets import token_hex
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from azarr.access import Access
 from azarr.array import Array
 from azarr.context import Context, bytes_of
 from azarr.document import dump, parse
-from azarr.errors import MetadataError, NodeExists
+from azarr.errors import MetadataError, NodeExists, StoreError
 from azarr.grid import Axis, Grid, RegularAxis, check_path
 from azarr.group import Group, make_node
 from azarr.layout import compile_layout
@@ -82,7 +84,7 @@ async def copy_by(
     arrays = [(place, each) for place, each in [(path, node), *below] if isinstance(each, Array)]
     total = bytes_of(access.context.memory if memory is None else memory)
     copying = way(access._replace(context=replace(access.context, memory=total)), path, made, total)
-    await copying.begin(f"{node.path or '/'} of {node.store!r}", overwrite)
+    await copying.begin(node, overwrite)
     copying.told = Progress(progress, sum(each.nbytes for _, each in arrays))
     for several, count in ((True, MANY), (False, 1)):
         await copying.arrays(iter([item for item in arrays if (item[1].nbytes * MANY < total) == several]), count)
@@ -109,12 +111,13 @@ class Copying:
         self.note, self.stored = b"", frozenset[str]()
         self.told = Progress(None, 0)
 
-    async def begin(self, source: str, overwrite: bool) -> None:
+    async def begin(self, source: Array | Group, overwrite: bool) -> None:
         """Leave the note, or find it: then what is stored is of this copy."""
         digest = hashlib.sha256()
         for place, metadata in self.made.items():
             digest.update(dump({"place": place, **documents_of(metadata)}))
-        note, key, store = {"copy_of": source, "documents": digest.hexdigest()}, join(self.path, NOTE), self.store
+        note = {"copy_of": f"{source.path or '/'} of {source.store!r}", "documents": digest.hexdigest()}
+        key, store = join(self.path, NOTE), self.store
         names = [join(self.path, name) for name in ("zarr.json", ".zarray", ".zgroup")]
         if self.commits:  # there are no notes: others see nothing of it before the commit
             await create(self.access, self.path, self.made[self.path], overwrite)
@@ -134,9 +137,22 @@ class Copying:
             if not overwrite or not isinstance(store, Listing):
                 what = "an unfinished copy of something else" if data is not None else "something"
                 raise NodeExists(f"{what} stands at {self.path or '/'} of {self.store!r}; overwrite=True replaces it")
+            await self._refuse_itself(source, key, data)
             async with forgetting(self.access, self.path):
                 await delete_all(self.store, self.path, self.access.context)
         await self.store.set(key, self.note)
+
+    async def _refuse_itself(self, source: Array | Group, key: str, held: bytes | None) -> None:
+        """Whether what is to be deleted is what is to be copied, by another name: then a mark that is left here is seen there."""
+        parts, mark = source.path.split("/"), dump({"mark": token_hex()})
+        places = {"/".join(parts[:count]) for count in range(len(parts) + 1)} | {self.path}
+        await self.store.set(key, mark)
+        try:
+            with suppress(StoreError):  # not all stores that are read say what is not there
+                if mark in await fetch_documents(source.store, [join(place, NOTE) for place in places], self.access.context):
+                    raise ValueError(f"{self.path or '/'} of {self.store!r} has, or is part of, what is to be copied: copy elsewhere")
+        finally:
+            await (self.store.delete(key) if held is None else self.store.set(key, held))
 
     def published(self, place: str) -> bool:
         """Whether a node's documents are stored."""

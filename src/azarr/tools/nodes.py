@@ -104,8 +104,9 @@ async def missing_above(access: Access, path: str, zarr_format: int) -> dict[str
 
 
 async def delete_all(store: Any, path: str, context: Context) -> None:
-    """Delete all objects below `path`. Documents first: a node that is half deleted must not be seen."""
-    held = [key async for key in store.list(path)]
+    """Delete all objects below `path`. Documents first: a node that is half deleted must not be seen. Of links, nothing they lead to."""
+    listed = getattr(store, "list_own", store.list)
+    held = [key async for key in listed(path)]
     for of_nodes in (True, False):
         await delete_objects(store, (key for key in held if (key.rpartition("/")[2] in RESERVED) == of_nodes), context)
 
