@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import azarr
-from azarr.errors import MetadataError, ReadOnly, WriteConflict
+from azarr.errors import MetadataError, NodeNotFound, ReadOnly, UnknownCodec, WriteConflict
 from azarr.stores import LocalStore
+from azarr.tools.changes import coords_outside
 from conftest import run
 from drawing import examples
 from fakes import Conditional, Waiting
@@ -40,10 +43,60 @@ async def test_gathered_changes_of_attributes_are_all_there(zarr_format: int, tm
         assert len((await azarr.open_group(store)).attrs) == 20
 
 
-async def test_what_is_no_json_is_not_stored_as_an_attribute():
-    group = await azarr.create_group({})
-    with pytest.raises(MetadataError, match="not to be written as JSON"):
-        await group.update_attrs({"x": float("nan")})
+def nested(depth: int) -> Any:
+    found: Any = 1
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
+@FORMATS
+@pytest.mark.parametrize("value", [float("nan"), {1: "a", "1": "b"}, nested(600), nested(3000)], ids=["nan", "keys", "deep", "deeper"])
+async def test_what_could_not_be_read_again_is_not_stored_as_an_attribute(zarr_format: int, value: Any):
+    store: dict[str, bytes] = {}
+    group = await azarr.create_group(store, zarr_format=zarr_format)
+    before = dict(store)
+    with pytest.raises(MetadataError, match=r"not to be written as JSON|each key may stand once|nested deeper than 64 levels"):
+        await group.update_attrs({"x": value})
+    with pytest.raises(MetadataError, match=r"not to be written as JSON|each key may stand once|nested deeper than 64 levels"):
+        await azarr.create_group(store, "below", attributes={"x": value}, zarr_format=zarr_format)
+    assert store == before
+
+
+@FORMATS
+async def test_attributes_change_their_type_too(zarr_format: int):
+    """For Python, 1 is 1.0 and True, and 0.0 is -0.0."""
+    store: dict[str, bytes] = {}
+    group = await azarr.create_group(store, attributes={"x": 1}, zarr_format=zarr_format)
+    for value in (True, 1.0, 1, 0.0, -0.0):
+        group = await group.update_attrs({"x": value})
+        assert repr((await azarr.open(store)).attrs["x"]) == repr(group.attrs["x"]) == repr(value)
+
+
+@FORMATS
+async def test_what_changing_attributes_gives_is_the_array_that_is_stored(zarr_format: int):
+    store: dict[str, bytes] = {}
+    array = await azarr.create_array(store, shape=(2,), dtype="u1", chunks=(2,), dimension_names=["x"], zarr_format=zarr_format)
+    await (await array.append([1, 2, 3]))[:2].write(4)
+    changed = await array.update_attrs({"a": 1, **({"_ARRAY_DIMENSIONS": ["y"]} if zarr_format == 2 else {})})
+    assert (changed.shape, changed.dimension_names) == ((5,), ("y" if zarr_format == 2 else "x",))
+    assert changed.metadata == (await azarr.open_array(store)).metadata
+    assert (await (await azarr.copy(changed, {}))[...]).tolist() == [4, 4, 1, 2, 3]
+
+
+@FORMATS
+@pytest.mark.parametrize("kind", ["memory", "local", "waiting", "conditional"])
+async def test_a_node_that_was_deleted_is_not_changed(kind: str, zarr_format: int, tmp_path: Path):
+    store: Any = {"memory": {}, "local": LocalStore(tmp_path), "waiting": Waiting(), "conditional": Conditional()}[kind]
+    group = await azarr.create_group(store, "g", zarr_format=zarr_format)
+    array = await azarr.create_array(store, "x", shape=(2,), dtype="u1", zarr_format=zarr_format)
+    await azarr.delete(store, "x")
+    await azarr.delete(store, "g")
+    for change in (group.update_attrs({"a": 1}), array.update_attrs({"a": 1}), array.resize((3,)), array.resize((9,), clear=True), array.append([1])):
+        with pytest.raises(NodeNotFound, match=r"no Zarr node at path '[gx]' .*which was there before"):
+            await change
+    assert await (await azarr.open_group(store)).members() == {}
+    assert (await azarr.create_array(store, "x", shape=(2,), dtype="u1", zarr_format=zarr_format)).shape == (2,)
 
 
 async def test_a_document_that_others_replace_each_time_is_a_conflict():
@@ -84,6 +137,59 @@ async def test_growing_again_shows_what_the_chunks_at_the_edge_still_hold_unless
         await array[...].write(1)
         small = await array.resize((3,))
         assert (await (await small.resize((6,), clear=clear))[...]).tolist() == expected
+
+
+@pytest.mark.parametrize("kind", ["memory", "local", "waiting", "conditional"])
+async def test_clearing_leaves_rows_that_were_appended_since_the_array_was_opened(kind: str, tmp_path: Path):
+    store: Any = {"memory": {}, "local": LocalStore(tmp_path), "waiting": Waiting(), "conditional": Conditional()}[kind]
+    array = await azarr.create_array(store, shape=(3,), dtype="u1", chunks=(4,), fill_value=9)
+    await array[...].write(1)
+    await array.append([2, 3])
+    assert (await (await array.resize((7,), clear=True))[...]).tolist() == [1, 1, 1, 2, 3, 9, 9]
+
+
+@pytest.mark.parametrize("kind", ["memory", "local", "waiting", "conditional"])
+async def test_of_a_resize_and_an_append_at_the_same_time_one_is_first(kind: str, tmp_path: Path):
+    store: Any = {"memory": {}, "local": LocalStore(tmp_path), "waiting": Waiting(), "conditional": Conditional()}[kind]
+    for number in range(5):
+        array = await azarr.create_array(store, f"{number}", shape=(4,), dtype="u1", chunks=(2,))
+        await array[...].write(1)
+        changes = [array.append([2, 3]), array.resize((1,), clear=True)]
+        await asyncio.gather(*changes[:: 1 if number % 2 else -1])
+        assert (await (await azarr.open_array(store, f"{number}"))[...]).tolist() in ([1], [1, 2, 3])
+
+
+async def test_shrinking_a_sparse_array_takes_as_long_as_it_has_chunks():
+    side = 1 << 30
+    store: dict[str, bytes] = {"x/notes": b"", "x/c/1/2/3": b""}
+    await azarr.create_group(store)
+    array = await azarr.create_array(store, "x", shape=(side, side), dtype="u1", chunks=(1, 1))
+    for place in ((0, 0), (0, side - 1), (side - 1, 5)):
+        await array[place].write(1)
+    await array.resize((side, 7))
+    assert sorted(store) == ["x/c/0/0", "x/c/1/2/3", f"x/c/{side - 1}/5", "x/notes", "x/zarr.json", "zarr.json"]
+
+
+async def test_where_a_store_cannot_list_keys_are_made_one_after_the_other():
+    side = 1 << 30
+    small = coords_outside([side, side - 1], [side, side])
+    assert [next(small), next(small)] == [(0, side - 1), (1, side - 1)]
+    assert sorted(coords_outside([1, 2], [2, 3])) == [(0, 2), (1, 0), (1, 1), (1, 2)]
+    assert list(coords_outside([2, 0], [2, 0])) == []
+
+
+@pytest.mark.filterwarnings("ignore::azarr.errors.LegacyWarning")
+async def test_without_all_codecs_nothing_is_written():
+    store: dict[str, bytes] = {}
+    array = await azarr.create_array(store, shape=(3,), dtype="u1", chunks=(4,))
+    document = json.loads(store["zarr.json"])
+    document["codecs"].append({"name": "example.sparkle", "configuration": {}, "must_understand": False})
+    store["zarr.json"] = json.dumps(document).encode()
+    before, array = dict(store), await azarr.open_array(store, mode="r+")
+    for change in (array.append([1]), array.resize((5,), clear=True), array[0].write(1)):
+        with pytest.raises(UnknownCodec, match=r"all codecs must be known to write, not \['example.sparkle'\]"):
+            await change
+    assert store == before
 
 
 @given(data=st.data())
@@ -128,6 +234,22 @@ async def test_columns_are_appended_too():
     array = await azarr.create_array({}, shape=(2, 1), dtype="i4", chunks=(1, 2))
     array = await array.append([[1, 2], [3, 4]], axis=1)
     assert (await array[...]).tolist() == [[0, 1, 2], [0, 3, 4]]
+
+
+@pytest.mark.parametrize("axis", [-3, -2, -1])
+async def test_an_axis_may_be_counted_from_the_end(axis: int):
+    for store in ({}, Waiting()):
+        array = await azarr.create_array(store, shape=(2, 3, 4), dtype="i4", chunks=(2, 2, 2))
+        await array[...].write(np.arange(24).reshape(2, 3, 4))
+        expected = np.concatenate([await array[...], await array[...] + 100], axis)
+        assert np.array_equal(await (await array.append(await array[...] + 100, axis))[...], expected)
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((2, 3), 2), ((2, 3), -3), ((), 0)])
+async def test_an_axis_that_is_not_there_is_refused(shape: Any, axis: int):
+    array = await azarr.create_array({}, shape=shape, dtype="i4")
+    with pytest.raises(ValueError, match=f"axis {axis} is out of bounds for an array of {len(shape)} dimensions"):
+        await array.append(np.ones(shape), axis)
 
 
 @pytest.mark.parametrize(("values", "axis"), [([1], 0), ([[1, 2]], 0), ([[1, 2, 3]], 1)])

@@ -245,6 +245,25 @@ def test_the_copy_has_the_same_elements_whatever_the_layouts(data: st.DataObject
     asyncio.run(run())
 
 
+async def test_structs_of_v2_are_copied_to_v3():
+    values = np.array([(1, b"ab"), (2, b"c")], [("number", ">i4"), ("name", "S2")])
+    copied = await azarr.copy(await azarr.save({}, "", values, zarr_format=2), {}, zarr_format=3)
+    assert isinstance(copied, azarr.Array)
+    assert [field["name"] for field in copied.metadata.document["data_type"]["configuration"]["fields"]] == ["number", "name"]
+    assert (await copied[...]).tolist() == values.tolist()
+
+
+async def test_shards_in_shards_are_unwrapped_where_chunks_are_changed():
+    little = {"name": "bytes", "configuration": {"endian": "little"}}
+    inner = {"name": "sharding_indexed", "configuration": {"chunk_shape": [2], "codecs": [little, "zstd"], "index_codecs": [little]}}
+    array = await azarr.save({}, "", np.arange(16), chunks=4, shards=8, serializer=inner, compressors=None)
+    for options, chunks, shards in (({"chunks": 8, "shards": None}, (8,), None), ({"compressors": "gzip"}, (4,), (8,)), ({}, (4,), (8,))):
+        copied = await azarr.copy(array, {}, **options)
+        assert isinstance(copied, azarr.Array)
+        assert (copied.chunks, copied.shards, next(codec.name for codec in copied.codecs)) == (chunks, shards, "sharding_indexed" if shards else "bytes")
+        assert (await copied[...]).tolist() == list(range(16))
+
+
 # How it is cut
 
 
@@ -286,6 +305,18 @@ async def test_progress_ends_at_the_total():
 
 
 # What is refused
+
+
+@pytest.mark.parametrize(("source", "target"), [("", ""), ("a", "a"), ("a", ""), ("a/blosc", "a"), ("a", "a/blosc"), ("", "b/nothing")])
+async def test_what_is_to_be_copied_is_not_overwritten_by_its_copy_whatever_it_is_called(source: str, target: str):
+    held = await tree()
+    before = dict(held)
+    with pytest.raises(ValueError, match="has, or is part of, what is to be copied: copy elsewhere"):
+        await azarr.copy(azarr.open(Conditional(held), source), Conditional(held), target, overwrite=True)
+    assert held == before
+    held["other/zarr.json"] = held["a/zarr.json"]
+    await azarr.copy(azarr.open(Conditional(held), "a"), Conditional(held), "other", overwrite=True)
+    assert held["other/blosc/zarr.json"] == held["a/blosc/zarr.json"]
 
 
 async def test_nothing_is_deleted_unless_it_is_asked_for():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import unicodedata
 from pathlib import Path
@@ -14,6 +15,7 @@ import azarr
 from azarr.errors import CaseCollision, InvalidKey, MetadataError, NodeExists, NodeNotFound, NotAGroup, ReadOnly, UnknownCodec
 from azarr.stores import LocalStore, MemoryStore
 from documents import v2_array, v2_store, v3_array, v3_store, waiting
+from fakes import Conditional, Waiting
 from hierarchies import as_bytes, consolidated, weather
 
 
@@ -22,6 +24,20 @@ async def test_a_store_is_a_mapping_a_path_a_url_or_a_store(tmp_path: Path):
     documents = await weather()
     for source in (documents, MappingProxyType(documents), MemoryStore(documents), waiting(documents), tmp_path, str(tmp_path), tmp_path.as_uri(), LocalStore(tmp_path)):
         assert (await azarr.open(source).rain[...]).tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("place", ["", "file://", "file://data.zarr", "file://data.zip", "file://data.json", "file://host/data.zarr", "file://host/a.json"])
+async def test_a_url_without_a_path_on_this_machine_is_not_the_current_folder(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="is no folder of this machine: write a path, 'data\\.zarr'"):
+        await azarr.open_group(place, mode="w")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+async def test_a_url_may_name_this_machine(tmp_path: Path):
+    await weather(store=tmp_path)
+    assert (await azarr.open(f"file://localhost{tmp_path}").rain[...]).tolist() == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("open_node", [azarr.open, azarr.open_group, azarr.open_array, azarr.open_consolidated])
@@ -317,6 +333,89 @@ async def test_attributes_that_are_no_json_are_refused_before_anything_is_stored
     with pytest.raises(MetadataError, match="not to be written as JSON"):
         await azarr.create_group(store, attributes={"x": float("inf")}, overwrite=True)
     assert store == before
+
+
+ENCODINGS = pytest.mark.parametrize(("zarr_format", "separator", "chunk"), [(3, "/", "c/0/1"), (3, ".", "c.0.1"), (2, "/", "0/1"), (2, ".", "0.1")])
+
+
+@ENCODINGS
+@pytest.mark.parametrize("path", ["", "a"])
+async def test_chunks_that_are_left_do_not_become_those_of_a_new_array(zarr_format: int, separator: str, chunk: str, path: str, tmp_path: Path):
+    options: Any = {"shape": (2, 2), "dtype": "u1", "chunks": (1, 1), "chunk_key_encoding": separator, "zarr_format": zarr_format}
+    other = ["c/1.c", "c/readme", "1.c", "1.0.0", "notes/0"]
+    for store in ({}, LocalStore(tmp_path)):
+        array = await azarr.create_array(store, path, **options)
+        await array[0, 1].write(5)
+        held = MemoryStore(store) if isinstance(store, dict) else store
+        for name in other:
+            await held.set(f"{path}/{name}".lstrip("/"), b"")
+        await held.delete(f"{path}/{'zarr.json' if zarr_format == 3 else '.zarray'}".lstrip("/"))  # its deletion was ended there
+        with pytest.raises(NodeExists, match=f"{chunk}' of .* is left of an array that is gone; overwrite=True deletes all that is"):
+            await azarr.create_array(store, path, **options)
+        with pytest.raises(NodeExists, match="is left of an array that is gone"):
+            await azarr.open_array(store, path, mode="a", **options)
+        array = await azarr.create_array(store, path, **options, overwrite=True)
+        assert (await array[...]).tolist() == [[0, 0], [0, 0]]
+        assert {f"{path}/{name}".lstrip("/") for name in other} <= {key async for key in held.list("")}
+
+
+async def test_nothing_is_made_in_an_unfinished_copy():
+    source, target = await weather(), Full()
+    with pytest.raises(OSError, match="No space left"):
+        await azarr.copy(source, target, "a")
+    target.full = False
+    before = dict(target)
+    for create in (azarr.create_array(target, "a", shape=(4,), dtype="u1"), azarr.create_group(target, "a")):
+        with pytest.raises(NodeExists, match=r"an unfinished copy stands at a of .*; overwrite=True replaces it"):
+            await create
+    with pytest.raises(NodeExists, match=r"an unfinished copy stands at a of .*: copy the same again, to finish it"):
+        await azarr.create_array(target, "a/new", shape=(4,), dtype="u1", overwrite=True)
+    assert target == before
+    array = await azarr.create_array(target, "a", shape=(4,), dtype="u1", chunks=(2,), overwrite=True)
+    assert (await array[...]).tolist() == [0] * 4
+    with pytest.raises(NodeExists, match="something stands at a"):  # nor is the copy finished with what is another's
+        await azarr.copy(source, target, "a")
+
+
+class Full(dict[str, bytes]):
+    """A disk on which there is no room for the last document of a copy to `a`, until it is no longer `full`."""
+
+    full = True
+
+    def __setitem__(self, key: str, value: bytes) -> None:
+        if self.full and key in ("zarr.json", "a/zarr.json"):
+            raise OSError(28, "No space left on device")
+        super().__setitem__(key, value)
+
+
+@pytest.mark.parametrize("kind", ["memory", "waiting"])
+async def test_attributes_that_are_left_alone_do_not_become_those_of_a_new_node(kind: str):
+    store: Any = {} if kind == "memory" else Waiting()
+    held = store if kind == "memory" else store.mapping
+    held["a/.zattrs"] = held["b/.zattrs"] = b'{"old": 1}'
+    array = await azarr.create_array(store, "a", shape=(1,), dtype="u1", zarr_format=2, attributes={"new": 2})
+    group = await azarr.create_group(store, "b", zarr_format=2)
+    for node, attributes in ((array, {"new": 2}), (group, {})):
+        assert dict((await azarr.open(store, node.path)).attrs) == dict(node.attrs) == attributes
+
+
+@pytest.mark.parametrize("kind", ["waiting", "conditional"])
+async def test_a_member_that_is_made_at_the_same_time_does_not_replace_its_group(kind: str):
+    for number in range(10):
+        store = Waiting() if kind == "waiting" else Conditional()
+        group = azarr.create_group(store, "g", attributes={"x": 1})
+        array = azarr.create_array(store, "g/a", shape=(1,), dtype="u1")
+        made = await asyncio.gather(*[group, array][:: 1 if number % 2 else -1], return_exceptions=True)
+        refused = any(isinstance(each, NodeExists) for each in made)
+        assert refused or dict((await azarr.open_group(store, "g")).attrs) == {"x": 1}
+
+
+async def test_a_node_that_cannot_be_made_says_why_in_mode_a_too():
+    store: dict[str, bytes] = {}
+    await azarr.create_group(store, zarr_format=2)
+    for make in (azarr.open_group(store, "g", mode="a"), azarr.open_array(store, "a", mode="a", shape=(1,), dtype="u1")):
+        with pytest.raises(NodeExists, match=r"the group at / of .* is Zarr v2; zarr_format=2 makes nodes in it"):
+            await make
 
 
 async def test_what_cannot_be_written_to_is_refused():

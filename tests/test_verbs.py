@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import azarr
 from azarr.errors import NodeNotFound, ReadOnly, StoreError, TransportError
 from azarr.stores import MemoryStore, Value
-from fakes import Conditional
+from fakes import Conditional, turns
 
 FORMATS = pytest.mark.parametrize("zarr_format", [2, 3])
 
@@ -112,6 +113,27 @@ async def test_each_change_of_a_node_takes_consolidated_metadata_away(zarr_forma
     await azarr.consolidate(store)
     await array[...].write(3)
     assert (await azarr.open_consolidated(store)).known  # they do not have the chunks
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+async def test_what_changes_while_metadata_are_consolidated_is_in_them_or_they_are_gone(zarr_format: int):
+    for step in range(60):
+        store = Conditional()
+        await azarr.create_group(store, zarr_format=zarr_format)
+        array = await azarr.create_array(store, "x", shape=(1,), dtype="u1", zarr_format=zarr_format)
+        consolidating = asyncio.create_task(azarr.consolidate(store))
+        store.gated = True
+        for _ in range(step):  # the change comes after so many calls, and is done at once
+            await turns(4)
+            if store.waiting:
+                store.open()
+        store.gated = False
+        await array.update_attrs({"step": step})
+        if store.waiting:
+            store.open()
+        await consolidating
+        group = await azarr.open_group(store)
+        assert dict((await group.x).attrs) == {"step": step}
 
 
 async def test_a_group_inside_consolidated_metadata_does_not_have_its_own():

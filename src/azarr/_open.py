@@ -3,21 +3,19 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Any, SupportsIndex, TypeAlias, cast
+from typing import Any, SupportsIndex, TypeAlias
 
-from azarr._engine import delete_objects, fetch_documents
-from azarr._nodes import find, find_all
+from azarr._nodes import find
 from azarr.access import Access
 from azarr.array import Array, tool
 from azarr.context import DEFAULT_CONTEXT, Context
-from azarr.document import JSON, Document, dump
-from azarr.errors import MetadataError, NodeExists, NodeNotFound, NotAGroup, ReadOnly
-from azarr.grid import RESERVED, check_path
+from azarr.document import JSON, Document
+from azarr.errors import MetadataError, NodeExists, NodeNotFound, ReadOnly
+from azarr.grid import check_path
 from azarr.group import Group, make_node
-from azarr.metadata import ArrayMetadata, GroupMetadata, array_to_json, group_to_json
+from azarr.metadata import ArrayMetadata, GroupMetadata
 from azarr.ref import Ref
-from azarr.stores import Cleaning, ConditionalStore, Listing, WritableStore, store_from
-from azarr.v2 import array_to_json as v2_array_to_json
+from azarr.stores import Cleaning, WritableStore, store_from
 
 Codecs: TypeAlias = str | Document | Sequence[str | Document] | None
 Lengths: TypeAlias = SupportsIndex | Iterable[Any]
@@ -105,11 +103,14 @@ def _ref(
                 raise ValueError(f"mode={mode!r} makes the node at {root or '/'}: await that before what is below it")
             if mode != "a":
                 return await make(access.store, mode == "w")
-            with suppress(NodeExists):  # by somebody else, just now
-                try:
+            with suppress(NodeNotFound):
+                return make_node(await find(access, path, kind), access, path)
+            try:
+                return await make(access.store, False)
+            except NodeExists:  # by somebody else, just now; or it cannot be made here
+                with suppress(NodeNotFound):
                     return make_node(await find(access, path, kind), access, path)
-                except NodeNotFound:
-                    return await make(access.store, False)
+                raise
         if consolidated and path != root:
             group = await open_node(root)
             assert isinstance(group, Group)
@@ -126,7 +127,7 @@ async def create_group(
     """Create a group, and those above it that are not there yet. Errors: `NodeExists` unless `overwrite`, which deletes what is there."""
     access, path = creating(store, zarr_format, context, storage_options), check_path(path, new=zarr_format == 3)
     metadata = GroupMetadata(attributes or {}, zarr_format)
-    await create(access, path, metadata, overwrite)
+    await tool("nodes").create(access, path, metadata, overwrite)
     return Group(metadata, access, path)
 
 
@@ -151,7 +152,7 @@ async def create_array(
     )  # fmt: skip
     array = Array(metadata, access, path)
     array.layout  # noqa: B018  # checks the codecs before anything is written
-    await create(access, path, metadata, overwrite)
+    await tool("nodes").create(access, path, metadata, overwrite)
     return array
 
 
@@ -163,54 +164,3 @@ def creating(source: Any, zarr_format: int | None, context: Context | None, give
     if zarr_format not in (None, 2, 3):
         raise MetadataError("must be 2 or 3", field="zarr_format", value=zarr_format)
     return Access(store, context or DEFAULT_CONTEXT, "r+", zarr_format, consolidated=False)
-
-
-async def create(access: Access, path: str, metadata: ArrayMetadata | GroupMetadata, overwrite: bool = False) -> None:
-    """Store a node where none is (or which replaces what is there), and the groups above it that are not there yet."""
-    store = cast("WritableStore", access.store)
-    made = {**await missing_above(access, path, metadata.zarr_format), path: metadata}
-    documents = {f"{place}/{name}".lstrip("/"): dump(each) for place, node in made.items() for name, each in documents_of(node).items()}
-    keys = [f"{path}/{name}".lstrip("/") for name in ("zarr.json", ".zarray", ".zgroup")]
-    if any(data is not None for data in await fetch_documents(store, keys, access.context)):
-        if isinstance(store, Listing):
-            await tool("names").check_names(store, path)
-        if not overwrite or not isinstance(store, Listing):
-            raise NodeExists(f"a node stands at {path or '/'} of {store!r}; overwrite=True replaces it, or mode='w' where there are modes")
-        await delete_all(store, path, access.context)
-    async with tool("changes").forgetting(access, path):
-        for key, data in documents.items():
-            if not isinstance(store, ConditionalStore):
-                await store.set(key, data)
-            elif not await store.replace(key, data, None) and key.rpartition("/")[0] == path:  # of a group above, somebody else's will do
-                raise NodeExists(f"a node was made at {path or '/'} of {store!r} by somebody else at the same time")
-
-
-async def missing_above(access: Access, path: str, zarr_format: int) -> dict[str, GroupMetadata]:
-    """The groups above `path` that are not there yet, outermost first. Errors: `NotAGroup`, `NodeExists` for those of another format."""
-    parts, made = path.split("/"), dict[str, GroupMetadata]()
-    above = ["/".join(parts[:count]) for count in range(len(parts)) if path]
-    for folder, node in (await find_all(access._replace(zarr_format=None, lenient=True), above)).items():
-        where = f"{folder or '/'} of {access.store!r}"
-        if isinstance(node, ArrayMetadata):
-            raise NotAGroup(f"an array stands at {where}; nodes stand in groups")
-        if node is not None and node.zarr_format != zarr_format:
-            raise NodeExists(f"the group at {where} is Zarr v{node.zarr_format}; zarr_format={node.zarr_format} makes nodes in it")
-        if node is None:
-            made[folder] = GroupMetadata(zarr_format=zarr_format)
-    return made
-
-
-async def delete_all(store: Any, path: str, context: Context) -> None:
-    """Delete all objects below `path`. Documents first: a node that is half deleted must not be seen."""
-    held = [key async for key in store.list(path)]
-    for of_nodes in (True, False):
-        await delete_objects(store, (key for key in held if (key.rpartition("/")[2] in RESERVED) == of_nodes), context)
-
-
-def documents_of(metadata: ArrayMetadata | GroupMetadata) -> dict[str, Document]:
-    """The documents of a node by name, last the one that makes it a node."""
-    is_array = isinstance(metadata, ArrayMetadata)
-    if metadata.zarr_format == 3:
-        return {"zarr.json": array_to_json(metadata) if is_array else group_to_json(metadata)}
-    attributes = {".zattrs": dict(metadata.attributes)} if metadata.attributes else {}
-    return attributes | ({".zarray": v2_array_to_json(metadata)} if is_array else {".zgroup": {"zarr_format": 2}})

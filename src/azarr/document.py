@@ -73,12 +73,20 @@ def parse(data: bytes | bytearray | memoryview, key: str, *, lenient: bool = Fal
     return value
 
 
-def dump(document: Mapping[str, JSON], *, lenient: bool = False) -> bytes:
-    """`document` as UTF-8 JSON, indented, with the strict forms only; `lenient`: with bare tokens where it had some."""
+def dump(document: Mapping[str, JSON], key: str = "", *, lenient: bool = False) -> bytes:
+    """`document` as UTF-8 JSON, indented, with the strict forms only; with the `key` that it is for, nothing that `parse` would refuse.
+
+    `lenient`: with bare tokens where it had some.
+    """
     try:
-        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=lenient).encode()
+        data = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=lenient).encode()
+    except RecursionError as error:
+        raise MetadataError(f"not to be written as JSON ({TOO_DEEP})") from error
     except (TypeError, ValueError) as error:
         raise MetadataError(import_module("azarr.tools.mistakes").no_json(document, error)) from error
+    if key:  # 1 and "1" are two keys for Python, and one for JSON
+        parse(data, key, lenient=lenient, limits=Limits(metadata=len(data)))
+    return data
 
 
 def named(spec: JSON, field: str, *more: str) -> tuple[str, Document]:

@@ -144,9 +144,11 @@ def check_path(path: str, *, new: bool = False) -> str:
     """`path` of a node in its normal form: no slash at either end, none doubled; `InvalidKey` where it could leave the store.
 
     `new`: and where a name is none of v3. The spec: they are not only dots, do not start with "__". Others wrote such, so they are read.
+    Names that start with ".azarr-" are azarr's own.
     """
     parts = [part for part in path.replace("\\", "/").split("/") if part]
     for part in parts:
-        if part in (".", "..", *RESERVED) or "\0" in part or (new and (not part.strip(".") or part.startswith("__"))):
+        odd = new and (not part.strip(".") or part.startswith("__"))
+        if part in (".", "..", *RESERVED) or "\0" in part or part.startswith(".azarr-") or odd:
             raise InvalidKey(f"{path!r} is not a path of a node: {part!r} is not allowed as a name")
     return "/".join(parts)

@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import pickle
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,8 @@ import numpy as np
 import pytest
 
 import azarr
-from azarr.errors import StoreError
+from azarr.errors import PartialWrite, StoreError
+from azarr.scratch import Scratch
 from azarr.stores import LocalStore
 from azarr.stores.local import STAGED
 from documents import as_bytes, sharded, v2_array, v2_store, v3_array, v3_store
@@ -195,6 +197,38 @@ async def test_what_is_written_is_flushed_before_and_after_it_is_renamed_if_it_s
         LocalStore(tmp_path, durability="none")
 
 
+async def test_what_may_not_last_is_told_as_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    store = LocalStore(tmp_path, durability="full")
+    array = await azarr.create_array(store, shape=(4,), dtype="u1", chunks=(2,), compressors=None, context=azarr.Context(workers=1))
+    await array[...].write(1)
+    really, flushed = os.fsync, list[int]()
+
+    def fsync(file: int) -> None:
+        really(file)
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            flushed.append(file)
+            if len(flushed) == 2:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(PartialWrite, match="Input/output error, after it was changed: it may come back if the machine ends") as caught:
+        await array[...].write(2)
+    assert (caught.value.done, caught.value.failed, caught.value.unknown) == (("c/0",), (), ("c/1",))
+    assert (await array[...]).tolist() == [2, 2, 2, 2]
+    assert not (tmp_path / STAGED).exists()
+
+
+@pytest.mark.parametrize("code", [errno.EXDEV, errno.EACCES])
+async def test_where_objects_are_staged_is_told_where_that_may_be_why_they_are_not_put(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*arguments: Any, **folders: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(StoreError, match=rf"{os.strerror(code)} \(it is staged in '{tmp_path}/{STAGED}', which must be on the same disk"):
+        await LocalStore(tmp_path).set("x", b"")
+    assert os.listdir(tmp_path) == []
+
+
 async def test_an_object_is_replaced_only_if_it_is_of_the_version_that_was_read(tmp_path: Path):
     store = LocalStore(tmp_path)
     assert not await store.replace("a/x", b"1", "1-2-3")
@@ -339,6 +373,70 @@ def opening(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 def state_of(folder: Path) -> list[tuple[Path, bytes | None]]:
     return [(path, path.read_bytes() if path.is_file() else None) for path in sorted(folder.rglob("*"))]
+
+
+@pytest.mark.usefixtures("opening")
+@pytest.mark.parametrize("follow", ["inside", "anywhere"])
+async def test_what_links_lead_to_is_not_deleted(follow: str, tmp_path: Path):
+    store = LocalStore(tmp_path / "root", follow_symlinks=follow)
+    for path in ("g/x", "other/y"):
+        await azarr.save(store, path, np.ones(2))
+    await azarr.save(tmp_path / "out", "z", np.ones(2))
+    (tmp_path / "root/g/inside").symlink_to("../other")
+    (tmp_path / "root/g/outside").symlink_to(tmp_path / "out")
+    (tmp_path / "root/g/file").symlink_to("../other/y/zarr.json")
+    (tmp_path / "root/linked").symlink_to("other/y")
+    before = state_of(tmp_path / "root/other"), state_of(tmp_path / "out")
+    await azarr.delete(store, "g")
+    await azarr.delete(store, "linked")
+    assert sorted(os.listdir(tmp_path / "root")) == ["other", "zarr.json"]
+    (tmp_path / "root/linked").symlink_to("other")
+    await azarr.create_group(store, overwrite=True)
+    assert sorted(os.listdir(tmp_path / "root")) == ["zarr.json"]
+    assert (state_of(tmp_path / "out"), before[0][-1][0].exists()) == (before[1], False)
+
+
+@pytest.mark.usefixtures("opening")
+async def test_a_link_to_a_folder_that_it_is_in_is_listed_once(tmp_path: Path):
+    place(tmp_path, {"a/b/x": b"", "y": b""})
+    (tmp_path / "a/b/up").symlink_to("..")
+    (tmp_path / "a/beside").symlink_to("b")
+    assert [key async for key in LocalStore(tmp_path).list("a")] == ["a/b/x", "a/beside/x"]
+    assert [key async for key in LocalStore(tmp_path).list("")] == ["a/b/x", "a/beside/x", "y"]
+
+
+@pytest.mark.usefixtures("opening")
+async def test_a_folder_that_is_made_again_is_read(tmp_path: Path):
+    place(tmp_path, {f"a/{number}": b"old" for number in range(3)})
+    reader, scratch = LocalStore(tmp_path).reader(), Scratch()
+    assert [bytes(reader.whole(f"a/{number}", scratch) or b"") for number in range(3)] == [b"old"] * 3
+    shutil.rmtree(tmp_path / "a")
+    assert reader.whole("a/0", scratch) is None
+    place(tmp_path, {"a/0": b"new"})
+    assert bytes(reader.whole("a/0", scratch) or b"") == b"new"
+    assert reader.whole("a/1", scratch) is None
+
+
+async def test_a_lock_ends_with_its_block_in_forked_processes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    inherited, really = list[int](), fcntl.flock
+
+    def fork(file: int, operation: int) -> None:
+        really(file, operation)
+        if operation & fcntl.LOCK_EX:
+            inherited.append(os.dup(file))  # as a process has it that is forked meanwhile
+
+    store = LocalStore(tmp_path)
+    await store.set("x", b"")
+    monkeypatch.setattr(fcntl, "flock", fork)
+    try:
+        async with store.hold("x"):
+            pass
+        assert inherited
+        async with asyncio.timeout(10), LocalStore(tmp_path).hold("x"):
+            pass
+    finally:
+        for file in inherited:
+            os.close(file)
 
 
 @pytest.mark.usefixtures("opening")

@@ -78,9 +78,13 @@ def test_automatic_chunks_are_about_a_mebibyte_and_of_even_sides():
     assert auto_chunks((3, 2), 1 << 30) == [1, 1]
 
 
-def test_automatic_chunks_of_shards_fit_into_the_shard():
-    configuration = created((100, 100), shards=(6, 6))["codecs"][0]["configuration"]
-    assert configuration["chunk_shape"] == [6, 6]
+@pytest.mark.parametrize(
+    ("shards", "chunks"),
+    [((6, 6), [6, 6]), ((1024, 1024), [512, 512]), ((999, 1001), [999, 143]), ((6, 1_000_003), [1, 1_000_003]), ((), [])],
+)
+def test_automatic_chunks_of_shards_divide_the_shard(shards: Any, chunks: Any):
+    configuration = created(shards, shards=shards)["codecs"][0]["configuration"]
+    assert configuration["chunk_shape"] == chunks
 
 
 def test_lengths_are_any_integers_one_or_several():

@@ -38,6 +38,21 @@ def test_documents_are_written_as_indented_utf_8():
     assert dump({"name": "höhe"}) == b'{\n  "name": "h\xc3\xb6he"\n}'
 
 
+def test_what_is_written_for_a_key_can_be_read_under_it():
+    deep: Any = {}
+    for _ in range(100):
+        deep = [deep]
+    assert parse(dump({"attributes": deep}, "zarr.json"), "zarr.json") == {"attributes": deep}
+    with pytest.raises(MetadataError, match=r"zarr.json: nested deeper than 64 levels"):
+        dump({"codecs": deep}, "zarr.json")
+    with pytest.raises(MetadataError, match=r"zarr.json: 1: each key may stand once"):
+        dump({"attributes": {1: "a", "1": "b"}}, "zarr.json")
+    for _ in range(3000):
+        deep = [deep]
+    with pytest.raises(MetadataError, match=r"not to be written as JSON \(nested deeper than 64 levels"):
+        dump({"attributes": deep})
+
+
 @pytest.mark.parametrize("buffer", [bytes, bytearray, memoryview])
 def test_any_buffer_is_parsed(buffer: Any):
     assert parse(buffer(b'{"zarr_format": 3}'), "zarr.json") == {"zarr_format": 3}

@@ -172,7 +172,7 @@ def test_paths_of_nodes_have_one_form(path: str, normal: str):
     assert check_path(path) == normal
 
 
-@pytest.mark.parametrize("name", [".", "..", "zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata", "nul\0"])
+@pytest.mark.parametrize("name", [".", "..", "zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata", "nul\0", ".azarr-staged"])
 def test_names_that_could_leave_the_store_or_are_documents_are_refused(name: str):
     with pytest.raises(InvalidKey) as caught:
         check_path(f"a/{name}/b")

@@ -8,7 +8,7 @@ is a generator of steps, which `objects` makes.
 from __future__ import annotations
 
 from azarr._engine.decoding import IndexCache, Target
-from azarr._engine.documents import change_document, fetch_documents
+from azarr._engine.documents import change_document, fetch_documents, gone
 from azarr._engine.objects import Get, Put, Steps, Work, perform
 from azarr._engine.progress import Progress, Tell
 from azarr._engine.reading import Block, all_of, read
@@ -18,5 +18,5 @@ from azarr._engine.writing import delete_objects, write
 # fmt: off
 __all__ = [
     "Block", "Get", "IndexCache", "Progress", "Put", "Steps", "Target", "Tell", "Work", "all_of", "change_document", "delete_objects",
-    "fetch_documents", "perform", "place_of", "read", "turn", "write",
+    "fetch_documents", "gone", "perform", "place_of", "read", "turn", "write",
 ]

@@ -13,11 +13,12 @@ from azarr._engine.turns import place_of, turn
 from azarr._platform import offload, together
 from azarr.context import Context
 from azarr.document import Document, dump, parse
-from azarr.errors import StoreError, WriteConflict
+from azarr.errors import NodeNotFound, StoreError, WriteConflict
 from azarr.scratch import Scratch, view
 from azarr.stores.base import ConditionalStore, Reader, Store, Value, WouldWait, WritableStore, is_blocking
 
 T = TypeVar("T")
+NODES = ("zarr.json", ".zarray")
 ATTEMPTS = 64
 """Times that an object is read and changed again because somebody else replaced it meanwhile."""
 
@@ -49,26 +50,35 @@ def _bytes(value: Value | None) -> bytes | None:
 
 
 async def change_document(store: WritableStore, key: str, edit: Callable[[Document], Document], *, lenient: bool = False) -> Document:
-    """Put what `edit` makes of the document under `key` (an empty one, if there is none) in its place, and return it.
+    """Put what `edit` makes of the document under `key` in its place, and return it. One that makes no node may begin empty.
 
     `edit` is called again where others replaced it meanwhile. `lenient`: bare tokens that it has stay.
-    Errors: `WriteConflict`, `MetadataError`, `StoreError`.
+    Errors: `NodeNotFound`, `WriteConflict`, `MetadataError`, `StoreError`.
     """
     whole = (0, None) if hasattr(store, "reader") else None  # a range, so that the version is told
     async with turn(place_of(store, key), ()):
         for _ in range(ATTEMPTS):
             value = await translated(store.get(key, whole), store, key)
+            if value is None and key.rpartition("/")[2] in NODES:
+                raise gone(store, key)
             before = {} if value is None else parse(view(value.data).tobytes(), key, lenient=lenient)
-            if (after := edit(before)) == before:
+            after = edit(before)
+            if after == before and dump(after, lenient=True) == dump(before, lenient=True):  # for Python, 1 is 1.0 and True
                 return before
+            data = dump(after, key, lenient=lenient)
             version = None if value is None else value.version
             if isinstance(store, ConditionalStore) and (value is None or version is not None):
-                if await translated(store.replace(key, dump(after, lenient=lenient), version), store, key):
+                if await translated(store.replace(key, data, version), store, key):
                     return after
             else:
-                await translated(store.set(key, dump(after, lenient=lenient)), store, key)
+                await translated(store.set(key, data), store, key)
                 return after
     raise conflict(store, key)
+
+
+def gone(store: object, key: str) -> NodeNotFound:
+    """The error of a node that was deleted since it was opened."""
+    return NodeNotFound(repr(store), key.rpartition("/")[0] or "/", f"{key.rpartition('/')[2]}, which was there before")
 
 
 def conflict(store: object, key: str) -> WriteConflict:

@@ -144,6 +144,8 @@ def _one(work: Work[Any], reader: Any, writer: Any, into: Any, scratch: Scratch,
                 forget(into, step.key)
         except StoreError as raised:
             error = raised
+            if getattr(error, "unknown", False):  # it may have been put all the same
+                work.sent(key)
     work.done(key, job)
 
 

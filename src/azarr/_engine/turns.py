@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import AsyncGenerator, Hashable
 
@@ -49,6 +50,7 @@ async def turn(place: Hashable, box: Box) -> AsyncGenerator[None]:
     mine = _Turn(box)
     with _lock:
         others = _turns.setdefault(place, [])
+        others[:] = [other for other in others if not other.loop.is_closed()]  # which will never leave
         mine.before.update(filter(mine.touches, others))
         others.append(mine)
     try:
@@ -61,14 +63,28 @@ async def turn(place: Hashable, box: Box) -> AsyncGenerator[None]:
 
 def _leave(place: Hashable, mine: _Turn) -> None:
     with _lock:
-        others = _turns[place]
-        others.remove(mine)
+        others = _turns.get(place, [])
+        if mine in others:
+            others.remove(mine)
         if not others:
-            del _turns[place]
+            _turns.pop(place, None)
         next_ones = [other for other in others if mine in other.before]
         for other in next_ones:
             other.before.discard(mine)
         woken = [other for other in next_ones if not other.before]
     for other in woken:
-        with contextlib.suppress(RuntimeError):  # its loop was closed
+        try:
             other.loop.call_soon_threadsafe(other.come)
+        except RuntimeError:  # its loop was closed: it will not come, so those behind it do
+            _leave(place, other)
+
+
+def _begin_anew() -> None:
+    """In a process that was forked: the writes of the other one never leave here, and its lock may be held."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+    _turns.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on every system
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -32,14 +32,15 @@ class _Mailbox:
     """Where threads leave calls that have ended, for one loop to collect: many are collected in one go, with one wake-up."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop, self.ended, self.called = loop, deque[_Job](), False
+        self.loop, self.ended, self.called = weakref.ref(loop), deque[_Job](), False  # else no loop would ever be gone
 
     def put(self, job: _Job) -> None:
         self.ended.append(job)
         if not self.called:
             self.called = True
             with contextlib.suppress(RuntimeError):  # the loop was closed: nobody is left to tell
-                self.loop.call_soon_threadsafe(self.collect)
+                if (loop := self.loop()) is not None:
+                    loop.call_soon_threadsafe(self.collect)
 
     def collect(self) -> None:
         self.called = False  # before looking, so that whatever comes later calls again
@@ -52,9 +53,9 @@ class _Job:
 
     __slots__ = ("call", "ended", "error", "future", "mailbox", "over", "result")
 
-    def __init__(self, call: Call, mailbox: _Mailbox) -> None:
+    def __init__(self, call: Call, mailbox: _Mailbox, loop: asyncio.AbstractEventLoop) -> None:
         self.call, self.mailbox = call, mailbox
-        self.future: asyncio.Future[Any] = mailbox.loop.create_future()
+        self.future: asyncio.Future[Any] = loop.create_future()
         self.ended: asyncio.Future[None] | None = None
         self.result: Any = None
         self.error: BaseException | None = None
@@ -88,7 +89,7 @@ class _Threads:
         loop = asyncio.get_running_loop()
         if (mailbox := self.mailboxes.get(loop)) is None:
             mailbox = self.mailboxes[loop] = _Mailbox(loop)
-        job = _Job(call, mailbox)
+        job = _Job(call, mailbox, loop)
         with self.lock:
             start = self.idle <= 0 and self.count < self.most
             self.count += start
@@ -126,7 +127,7 @@ async def offload(call: Callable[[], T], *, stop: Callable[[], None] | None = No
         if stop is not None:
             stop()
         while not job.over:
-            job.ended = job.mailbox.loop.create_future()
+            job.ended = asyncio.get_running_loop().create_future()
             with contextlib.suppress(asyncio.CancelledError):
                 await job.ended
         raise

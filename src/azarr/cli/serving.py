@@ -42,7 +42,7 @@ async def run_server(folder: str, *, port: int, host: str, cors: bool, as_json: 
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="FOLDER") from error
     shown = azarr.errors.redact(folder)
-    if isinstance(store, LocalStore) and not Path(folder.removeprefix("file://")).is_dir():
+    if isinstance(store, LocalStore) and not store.root.is_dir():
         raise typer.BadParameter(f"{shown!r} is no folder", param_hint="FOLDER")
     async with serve_objects(store, host=host, port=port, cors=cors) as url:
         say(as_json, {"path": shown, "url": url}, f"{shown} is served at {url} until you press Ctrl-C")

@@ -13,6 +13,7 @@ from azarr.errors import ChunkDecodeError, MetadataError
 from azarr.scratch import Buffer, Scratch, view
 
 U32 = struct.Struct("<I")
+BYTES: tuple[type, ...] = (bytes, bytearray, memoryview)
 
 
 class VLen(ArrayBytes):
@@ -49,6 +50,8 @@ class VLen(ArrayBytes):
     def encode(self, array: Array, chunk: ChunkSpec) -> Buffer:
         parts = [U32.pack(array.size)]
         for item in array.reshape(-1):
+            if self.data_kind == "bytes" and not isinstance(item, BYTES):  # `bytes(3)` is three zeros
+                raise TypeError(f"an array of bytes holds bytes, not {type(item).__name__}: {item!r:.80}")
             raw = bytes(item) if self.data_kind == "bytes" else str(item).encode()
             parts += (U32.pack(len(raw)), raw)
         return b"".join(parts)

@@ -80,6 +80,10 @@ class _Near:
             name = path[self._begins :]
         try:
             return os.open(name, flags | NOFOLLOW, dir_fd=self._folder)
+        except FileNotFoundError:
+            if os.fstat(self._folder).st_nlink:
+                raise
+            self._close()  # the folder was deleted: another one may be there
         except OSError as error:
             if error.errno not in LINKED:
                 raise

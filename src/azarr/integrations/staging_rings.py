@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from azarr.errors import StoreError
 from azarr.integrations.rings import CLOSE, ENTRY, HARD_LINK, LINK, MOST, OF_RING, Ring, address_of, has_rings
 from azarr.scratch import Buffer, Bytes, view
 from azarr.stores.base import ANY, check_key
@@ -105,7 +104,7 @@ class RingWriter(Writer):
             finally:
                 fcntl.flock(self._folder, fcntl.LOCK_UN)
         except OSError as error:
-            raise StoreError(f"{type(error).__name__}: {error.strerror}", store=repr(self._where), key=key) from error
+            raise self._error(error, key) from error
         finally:
             for name in moved:
                 done(staged.pop(name))

@@ -13,7 +13,7 @@ from typing import Any, cast
 import azarr
 from azarr import v2
 from azarr._engine import all_of
-from azarr._open import create, creating
+from azarr._open import creating
 from azarr._platform import offload
 from azarr.access import Access
 from azarr.array import tool
@@ -26,6 +26,7 @@ from azarr.integrations.handles import refuse_one_process
 from azarr.integrations.xarray_reading import awaited, backends, coding, dimensions_of, keeps_consolidated, variable, xarray
 from azarr.metadata import ArrayMetadata, GroupMetadata
 from azarr.stores import Listing
+from azarr.tools.nodes import create
 
 VARYING = {"vlen-utf8": str, "vlen-bytes": bytes}
 """Filters of v2, and the data type of what they store. xarray turns what was read into text or bytes of one size."""

@@ -64,6 +64,6 @@ def store_from(source: Any, context: Context | None = None, options: Mapping[str
         name = SCHEMES.get(scheme.lower()) if (separator or "::" in place) and isinstance(source, str) else "LocalStore"
         if name is not None:
             kind = SUFFIXES.get(os.path.splitext(place.partition("?")[0])[1].lower(), name)
-            name = name if kind == "ZipStore" and os.path.isdir(place.removeprefix("file://")) else kind
+            name = name if kind == "ZipStore" and name == "LocalStore" and __getattr__(name)(place).root.is_dir() else kind
             return __getattr__(name)(place, **({} if name == "LocalStore" else {"context": context}))
     return import_module("azarr.integrations.sources").store_of(source, context)

@@ -27,8 +27,8 @@ TRANSIENT = {408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524}
 """Statuses after which the same request may be answered."""
 NO_SUFFIX = {400, 405, 416, 501}
 """What servers answer to the last n bytes when they know ranges from the start only."""
-NAMES = {name.lower(): name for name in ("Accept", "Accept-Encoding", "Authorization", "Cache-Control", "Host", "If-Match", "If-None-Match")}
-NAMES |= {"range": "Range", "user-agent": "User-Agent"}
+SENT = "Accept Accept-Encoding Authorization Cache-Control Host If-Match If-None-Match Range User-Agent"
+NAMES = {name.lower(): name for name in SENT.split()}
 """Headers that are sent by azarr, too: they are written in one way, so that there is one of each."""
 PORTS = {"http": 80, "https": 443}
 PLAIN = re.compile(r"(?:[a-zA-Z0-9_-][a-zA-Z0-9_.-]*/)*[a-zA-Z0-9_-][a-zA-Z0-9_.-]*")

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 
 from azarr._platform import offload
-from azarr.errors import StoreError
+from azarr.errors import StoreError, redact
 from azarr.scratch import Buffer, Buffers, Bytes, Scratch, aligned
 from azarr.stores.base import ANY, NO_TEXT, ByteRange, Reader, Value, check_key
 from azarr.stores.staging import FOLDER, STAGED, Writer, version_of
@@ -41,8 +41,7 @@ class LocalStore:
     def __init__(self, root: str | os.PathLike[str], *, durability: str = "rename", follow_symlinks: str = "inside") -> None:
         if durability not in ("rename", "full"):
             raise ValueError(f"durability is 'rename' or 'full', not {durability!r}")
-        text = os.fspath(root)
-        self.root = Path(unquote(urlsplit(text).path) if text.startswith("file://") else text)
+        self.root = Path(path_of(os.fspath(root)))
         self.durability = durability
         self.open: Any = import_module("azarr.integrations.beneath").Opener(str(self.root), follow_symlinks)
         self.quick: Reader | Literal[False] | None = None  # how the event loop may read here; a worker finds out whether it may
@@ -80,20 +79,27 @@ class LocalStore:
         return await offload(lambda: self.put(key, data, version))
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
-        for name in await self._listed(prefix):
+        for name in (await offload(lambda: self._names(prefix, links=True)))[1]:
             yield name
 
-    async def list(self, prefix: str) -> AsyncIterator[str]:
+    def list(self, prefix: str) -> AsyncIterator[str]:
+        return self._list(prefix, links=True)
+
+    def list_own(self, prefix: str) -> AsyncIterator[str]:
+        """As `list`, but a link to a folder is one object: to delete that takes the link away, and nothing of what it leads to."""
+        return self._list(prefix, links=False)
+
+    async def _list(self, prefix: str, *, links: bool, above: tuple[object, ...] = ()) -> AsyncIterator[str]:
         start = f"{prefix}/" if prefix else ""
-        for name in await self._listed(prefix):
+        here, names = await offload(lambda: self._names(prefix, links=links))
+        if here is None:
+            yield prefix
+        for name in names if here not in above else ():  # else a link leads to a folder that it is in
             if not name.endswith("/"):
                 yield start + name
                 continue
-            async for key in self.list(start + name[:-1]):
+            async for key in self._list(start + name[:-1], links=links, above=(*above, here)):
                 yield key
-
-    async def _listed(self, prefix: str) -> Sequence[str]:
-        return await offload(lambda: self._names(check_key(prefix) if prefix else ""))
 
     def put(self, key: str, data: Buffer | Buffers | None, version: str | None = ANY) -> bool:
         with self.writer() as writer:
@@ -118,10 +124,14 @@ class LocalStore:
     def _hold(self, key: str, path: str, held: contextlib.ExitStack) -> bool:
         """Lock the file, until `held` is closed. Not if it is held by somebody else, or was replaced meanwhile."""
         with self._translating(key), contextlib.ExitStack() as opened:
-            file = self.open(key, FLAGS)
+            try:
+                file = self.open(key, FLAGS)
+            except FileNotFoundError:  # there is nothing to hold, which whoever reads it finds out
+                return True
             opened.callback(os.close, file)
-            with contextlib.suppress(BlockingIOError):
+            with contextlib.suppress(BlockingIOError, FileNotFoundError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                opened.callback(fcntl.flock, file, fcntl.LOCK_UN)  # a process that was forked meanwhile has the file open still
                 if os.path.samestat(os.fstat(file), os.stat(path)):
                     held.push(opened.pop_all())
                     return True
@@ -130,12 +140,17 @@ class LocalStore:
     async def clean(self) -> None:
         await offload(lambda: import_module("azarr.integrations.leftovers").clean(self.open.prefix))
 
-    def _names(self, prefix: str) -> Sequence[str]:
+    def _names(self, prefix: str, *, links: bool) -> tuple[object, Sequence[str]]:
+        """What tells the folder from others, and the names in it; None if it is a link where none is followed."""
+        if prefix and os.path.islink(self.open.prefix + check_key(prefix)) and not links:
+            return None, ()
         with self._translating(prefix), contextlib.suppress(FileNotFoundError), contextlib.ExitStack() as opened:
             opened.callback(os.close, folder := self.open(prefix, FOLDER))
+            status = os.fstat(folder)
             with os.scandir(folder) as entries:
-                return sorted(entry.name + "/" * _is_folder(entry) for entry in entries if _is_listed(entry.name))
-        return []
+                names = sorted(entry.name + "/" * _is_folder(entry, links) for entry in entries if _is_listed(entry.name))
+            return (status.st_dev, status.st_ino), names
+        return (), ()
 
     @contextlib.contextmanager
     def _translating(self, key: str) -> Generator[None]:
@@ -222,6 +237,15 @@ class FolderReader:
         return StoreError(f"{type(error).__name__}: {error.strerror}", store=repr(self._store), key=key)
 
 
+def path_of(place: str) -> str:
+    """The path that `place` is, or means as a URL of `file:`. Errors: `ValueError` where it is none, or of another host."""
+    url = urlsplit(place) if place.startswith("file://") else None
+    path = place if url is None else unquote(url.path)
+    if not path or (url and url.netloc not in ("", "localhost")):  # `file://data.zarr` has a host, and no path
+        raise ValueError(f"{redact(place)!r} is no folder of this machine: write a path, 'data.zarr', or three slashes, 'file:///srv/data.zarr'")
+    return path
+
+
 def _readv_at(file: int, buffers: Any, start: int) -> int:
     os.lseek(file, start, os.SEEK_SET)
     return os.readv(file, buffers)
@@ -234,8 +258,8 @@ def _is_listed(name: str) -> bool:
     return not (name.startswith(STAGED) or "\\" in name or NO_TEXT.search(name))  # which are no keys: nobody could read them
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _is_folder(entry: os.DirEntry[str], links: bool) -> bool:
     try:
-        return entry.is_dir()
+        return entry.is_dir(follow_symlinks=links)
     except OSError:  # a link that leads nowhere: whoever reads it is told
         return False

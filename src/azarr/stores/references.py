@@ -24,7 +24,7 @@ from azarr.errors import CorruptData, InvalidKey, ObjectChanged, StoreError, red
 from azarr.scratch import view
 from azarr.stores import store_from
 from azarr.stores.base import UNKNOWN, ByteRange, Kept, Store, Value, check_key, is_blocking
-from azarr.stores.local import LocalStore
+from azarr.stores.local import LocalStore, path_of
 from azarr.stores.memory import sliced
 from azarr.stores.reference_documents import Entry, Index, Part
 from azarr.stores.reference_runs import Runs
@@ -186,14 +186,14 @@ def _document_of(source: Any, context: Context | None) -> tuple[Store | None, st
     if not isinstance(source, (str, os.PathLike)):
         raise TypeError(f"references are a URL, a path, a mapping, or a store and a key, not {type(source).__name__}")
     text = os.fspath(cast("Prefix", source))
-    scheme, separator, rest = text.partition("://")
+    scheme, separator, _ = text.partition("://")
     if (document := text.partition("?")[0].rpartition("/"))[2] == "zarr.json":
         raise ValueError(f"{redact(text)!r} is the metadata document itself: open {redact(document[0] or '.')!r}")
     if scheme.partition("::")[0] == "reference":
         raise ValueError("'reference:' is fsspec's; here it is azarr.open('https://host/refs.json'), or ReferenceStore(document)")
     end = "/" if text.partition("?")[0].endswith("/") else ""
     if not separator or scheme == "file":
-        path = os.path.abspath(unquote("/" + rest.partition("/")[2]) if separator else text)
+        path = os.path.abspath(path_of(text))
         folder, name = os.path.split(path)
         return LocalStore(folder, follow_symlinks="anywhere"), name + end, parse_place(folder), None
     if scheme in PORTS:

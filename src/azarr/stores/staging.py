@@ -25,11 +25,19 @@ OBJECT = "object"
 """The file, in the folder of a writer, that is to become an object."""
 MOVED = 100
 """Tries to write into a folder that others delete and make again."""
+STAGING = (errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS)
+"""Errors that may be of the folder in which objects are staged."""
 PARTS = 1024
 """Buffers that are written at a time; operating systems take no more."""
 CLOSED, NOFOLLOW = getattr(os, "O_CLOEXEC", 0), getattr(os, "O_NOFOLLOW", 0)
 READ, NEW = os.O_RDONLY | CLOSED, os.O_WRONLY | os.O_CREAT | os.O_EXCL | CLOSED
 FOLDER = READ | getattr(os, "O_DIRECTORY", 0)
+
+
+class Unflushed(StoreError):
+    """The object was changed, but its folder not flushed."""
+
+    unknown = True
 
 
 class Writer:
@@ -71,12 +79,17 @@ class Writer:
                 done = self._commit(above, name, version, staged=OBJECT)
             finally:
                 if not done:
-                    os.unlink(OBJECT, dir_fd=self._own)
+                    with contextlib.suppress(FileNotFoundError):  # it was renamed, but not flushed
+                        os.unlink(OBJECT, dir_fd=self._own)
             return done
-        except StoreError:  # of encoding what was to come
-            raise
+        except StoreError as error:  # of encoding what was to come, or of flushing
+            raise error.within(repr(self._where), key) from error.__cause__
         except OSError as error:
-            raise StoreError(f"{type(error).__name__}: {error.strerror}", store=repr(self._where), key=key) from error
+            raise self._error(error, key) from error
+
+    def _error(self, error: OSError, key: str) -> StoreError:
+        where = f" (it is staged in {self._prefix + STAGED!r}, which must be on the same disk, and writable)"
+        return StoreError(f"{type(error).__name__}: {error.strerror}{where * (error.errno in STAGING)}", store=repr(self._where), key=key)
 
     def _stage(self, key: str, data: Buffer | Buffers | Parts, version: str | None) -> bool:
         """Write it to a file of its own. Not if it takes parts of an object that is not of `version` any more."""
@@ -168,8 +181,12 @@ class Writer:
         self._above, self._folder = "", -1
 
     def _flushed(self, folder: int) -> bool:
-        if self._full:
-            os.fsync(folder)
+        try:
+            if self._full:
+                os.fsync(folder)
+        except OSError as error:
+            reason = f"{type(error).__name__}: {error.strerror}, after it was changed: it may come back if the machine ends"
+            raise Unflushed(reason) from error
         return True
 
     def _deleted(self, name: str, folder: int) -> bool:

@@ -6,7 +6,8 @@ Growth stores data and then metadata, shrinking metadata and then deletes: whene
 from __future__ import annotations
 
 import contextlib
-import itertools
+import math
+import operator
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -15,15 +16,18 @@ import numpy.typing as npt
 
 from azarr import metadata as v3
 from azarr import v2
-from azarr._engine import IndexCache, Target, change_document, delete_objects, fetch_documents, place_of, turn, write
+from azarr._engine import IndexCache, Target, change_document, delete_objects, fetch_documents, gone, place_of, turn, write
 from azarr.access import Access, writable
 from azarr.document import Document, dump, is_object, parse
-from azarr.errors import MetadataError
-from azarr.layout import compile_layout
+from azarr.errors import MetadataError, UnknownCodec
+from azarr.layout import Layout, compile_layout
 from azarr.metadata import ArrayMetadata, GroupMetadata
 from azarr.selection import Region, basic, whole
-from azarr.stores import Holding
+from azarr.stores import Holding, Listing
+from azarr.tools.surveying import named_by
 
+LISTED = 1000
+"""Chunks outside of a new shape above which those that are there are looked for."""
 Metadata = TypeVar("Metadata", ArrayMetadata, GroupMetadata)
 
 
@@ -56,12 +60,15 @@ def _unconsolidated(document: Document) -> Document:
 
 
 async def update_attributes(access: Access, path: str, metadata: Metadata, attributes: Mapping[str, Any]) -> Metadata:
-    """Merge `attributes` into those of a node."""
+    """Merge `attributes` into those of a node. An array comes in the shape that is stored."""
     store, prefix = writable(access, path), f"{path}/" if path else ""
     dump(attributes)  # what is there may have bare tokens, what is new may not
     if metadata.zarr_format == 2:
+        node = await _stored(access, _key(path, metadata))
         async with forgetting(access, path):
             found = await change_document(store, f"{prefix}.zattrs", lambda document: {**document, **attributes}, lenient=access.lenient)
+        if isinstance(metadata, ArrayMetadata):
+            return v2.array_from_json(node, found, lenient=True)
         return metadata._replace(attributes=found)
 
     def edit(document: Document) -> Document:
@@ -71,18 +78,15 @@ async def update_attributes(access: Access, path: str, metadata: Metadata, attri
     async with forgetting(access, path):
         document = await change_document(store, f"{prefix}zarr.json", edit, lenient=access.lenient)
     if isinstance(metadata, ArrayMetadata):
-        return metadata._replace(attributes=document["attributes"], document=document)
+        return _parsed(metadata, document)
     return metadata._replace(attributes=document["attributes"])
 
 
 async def resize(access: Access, path: str, metadata: ArrayMetadata, shape: tuple[int, ...], *, clear: bool) -> ArrayMetadata:
     """Give an array another shape."""
-    store = writable(access, path)
+    store, key = writable(access, path), _key(path, metadata)
     if len(shape) != metadata.ndim:
         raise MetadataError(f"one length per dimension is needed ({metadata.ndim})", field="shape", value=shape)
-    if clear:
-        for region in _regrown(metadata, shape):
-            await _write(access, path, _shaped(metadata, tuple(map(max, metadata.shape, shape))), region, metadata.fill)
     before = metadata
 
     def edit(document: Document) -> Document:
@@ -90,15 +94,28 @@ async def resize(access: Access, path: str, metadata: ArrayMetadata, shape: tupl
         before = _parsed(metadata, document)
         return _parsed(before, {**document, "shape": list(shape)}).document
 
-    async with forgetting(access, path):
-        after = _parsed(metadata, await change_document(store, _key(path, metadata), edit, lenient=access.lenient))
-    await delete_objects(store, _keys_outside(path, before, after), access.context)
+    async with _alone(store, key), _held(store, key):
+        if clear:
+            check_codecs(access, path, metadata)
+            stored = _parsed(metadata, await _stored(access, key))  # others may have appended since the array was opened
+            most = _parsed(stored, {**stored.document, "shape": list(map(max, stored.shape, shape))})
+            for region in _regrown(stored, most):
+                await _write(access, path, most, region, metadata.fill)
+        async with forgetting(access, path):
+            after = _parsed(metadata, await change_document(store, key, edit, lenient=access.lenient))
+        async with _held(store, key):  # the new document, which others may have held before: what they appended stays
+            last = _parsed(metadata, await _stored(access, key)) if isinstance(store, Holding) else after
+            await delete_objects(store, await _outside(access, path, before, last), access.context)
     return after
 
 
 async def append(access: Access, path: str, metadata: ArrayMetadata, values: npt.NDArray[Any], axis: int) -> ArrayMetadata:
     """Add `values` at the end of `axis`. Rows are seen once they are stored; where the store cannot hold others back, once reserved."""
-    store, key = writable(access, path), _key(path, metadata)
+    store, key, ndim = writable(access, path), _key(path, metadata), metadata.ndim
+    if not -ndim <= (axis := operator.index(axis)) < ndim:
+        raise ValueError(f"axis {axis} is out of bounds for an array of {ndim} dimensions")
+    axis %= ndim
+    check_codecs(access, path, metadata)
 
     def grow(document: Document) -> Document:
         shape = list(_parsed(metadata, document).shape)
@@ -114,13 +131,12 @@ async def append(access: Access, path: str, metadata: ArrayMetadata, values: npt
         await _write(access, path, grown, rows, values)
 
     if not isinstance(store, Holding):
-        async with forgetting(access, path):
+        async with _alone(store, key), forgetting(access, path):
             after = _parsed(metadata, await change_document(store, key, grow, lenient=access.lenient))
         await store_rows(after)
         return after
-    async with turn((place_of(store, key), "append"), ()), store.hold(key):
-        (held,) = await fetch_documents(store, [key], access.context)
-        after = _parsed(metadata, grow({} if held is None else parse(held, key, lenient=access.lenient)))
+    async with _alone(store, key), _held(store, key):
+        after = _parsed(metadata, grow(await _stored(access, key)))
         await store_rows(after)
 
         async with forgetting(access, path):
@@ -128,8 +144,34 @@ async def append(access: Access, path: str, metadata: ArrayMetadata, values: npt
             return _parsed(metadata, found)
 
 
-def _key(path: str, metadata: ArrayMetadata) -> str:
-    return (f"{path}/" if path else "") + ("zarr.json" if metadata.zarr_format == 3 else ".zarray")
+def _alone(store: Any, key: str) -> contextlib.AbstractAsyncContextManager[None]:
+    """Only one at a time in this process changes the shape of an array."""
+    return turn((place_of(store, key), "shape"), ())
+
+
+def _held(store: Any, key: str) -> contextlib.AbstractAsyncContextManager[None]:
+    """The same for other processes, where the store can hold them back; until the document is replaced."""
+    return store.hold(key) if isinstance(store, Holding) else contextlib.nullcontext()
+
+
+async def _stored(access: Access, key: str) -> Document:
+    """The document of a node that is there. Errors: `NodeNotFound`."""
+    (data,) = await fetch_documents(access.store, [key], access.context)
+    if data is None:
+        raise gone(access.store, key)
+    return parse(data, key, lenient=access.lenient)
+
+
+def check_codecs(access: Access, path: str, metadata: ArrayMetadata) -> None:
+    """Refuse to write chunks where a codec is not known, which reading may leave out. Errors: `UnknownCodec`."""
+    known = _layout(access, path, metadata).metadata.codecs
+    if unknown := [codec.name for codec in metadata.codecs if codec not in known]:
+        raise UnknownCodec("all codecs must be known to write", field="codecs", value=unknown, document=_key(path, metadata))
+
+
+def _key(path: str, metadata: ArrayMetadata | GroupMetadata) -> str:
+    name = "zarr.json" if metadata.zarr_format == 3 else ".zarray" if isinstance(metadata, ArrayMetadata) else ".zgroup"
+    return f"{path}/{name}" if path else name
 
 
 def _parsed(metadata: ArrayMetadata, document: Document) -> ArrayMetadata:
@@ -139,31 +181,49 @@ def _parsed(metadata: ArrayMetadata, document: Document) -> ArrayMetadata:
     return v2.array_from_json(document, metadata.attributes, lenient=True)
 
 
-def _shaped(metadata: ArrayMetadata, shape: tuple[int, ...]) -> ArrayMetadata:
-    return _parsed(metadata, {**metadata.document, "shape": list(shape)})
+def _layout(access: Access, path: str, metadata: ArrayMetadata) -> Layout:
+    return compile_layout(metadata, path, limits=access.context.limits, lenient=access.lenient)
 
 
 async def _write(access: Access, path: str, metadata: ArrayMetadata, region: Region, values: npt.NDArray[Any]) -> None:
-    layout = compile_layout(metadata, path, limits=access.context.limits, lenient=access.lenient)
-    target = Target(layout, access.store, f"{path}/" if path else "", IndexCache())
+    target = Target(_layout(access, path, metadata), access.store, f"{path}/" if path else "", IndexCache())
     await write(target, region, np.broadcast_to(np.asarray(values, metadata.dtype.numpy), region.shape), access.context)
 
 
-def _regrown(metadata: ArrayMetadata, shape: tuple[int, ...]) -> Iterator[Region]:
+def _regrown(before: ArrayMetadata, most: ArrayMetadata) -> Iterator[Region]:
     """Per axis that grows, what chunks at its old end hold beyond it: perhaps data of a time when the array was larger."""
-    most = tuple(map(max, metadata.shape, shape))
-    for number, (axis, old, new) in enumerate(zip(metadata.grid.axes, metadata.shape, shape, strict=True)):
+    for number, (axis, old, new) in enumerate(zip(before.grid.axes, before.shape, most.shape, strict=True)):
         if 0 < old < new:
             end = min(new, sum(axis.span(axis.locate(old - 1))))
             if old < end:
-                yield basic(whole(most), (*[slice(None)] * number, slice(old, end)))
+                yield basic(whole(most.shape), (*[slice(None)] * number, slice(old, end)))
 
 
-def _keys_outside(path: str, before: ArrayMetadata, after: ArrayMetadata) -> Iterator[str]:
-    """Keys of the chunks that lie outside the array as it is `after`."""
+async def _outside(access: Access, path: str, before: ArrayMetadata, after: ArrayMetadata) -> Iterator[str]:
+    """Keys of the chunks that lie outside the array as it is `after`: where there may be many, those that the store lists."""
     prefix = f"{path}/" if path else ""
-    kept = [min(new.count, old.count) for old, new in zip(before.grid.axes, after.grid.axes, strict=True)]
-    for number, axis in enumerate(before.grid.axes):
-        counts = [range(count) for count in kept[:number]], [range(each.count) for each in before.grid.axes[number + 1 :]]
-        for coords in itertools.product(*counts[0], range(kept[number], axis.count), *counts[1]):
-            yield prefix + before.key_encoding.key(coords)
+    counts = [axis.count for axis in before.grid.axes]
+    kept = [min(new.count, count) for new, count in zip(after.grid.axes, counts, strict=True)]
+    if math.prod(counts) - math.prod(kept) <= LISTED or not isinstance(access.store, Listing):
+        return (prefix + before.key_encoding.key(coords) for coords in coords_outside(kept, counts))
+    held = [key async for key in access.store.list(path)]
+    named = ((key, named_by(before.key_encoding, key.removeprefix(prefix), before.ndim)) for key in held)
+    return (key for key, coords in named if coords is not None and any(map(operator.ge, coords, kept)))
+
+
+def coords_outside(kept: list[int], counts: list[int]) -> Iterator[tuple[int, ...]]:
+    """Coordinates below `counts` that are not all below `kept`."""
+    for number in range(len(counts)):
+        ranges = [*map(range, kept[:number]), range(kept[number], counts[number]), *map(range, counts[number + 1 :])]
+        if all(ranges):
+            yield from _product(ranges)
+
+
+def _product(ranges: list[range]) -> Iterator[tuple[int, ...]]:
+    """As `itertools.product`, which would keep all of each range."""
+    if not ranges:
+        yield ()
+        return
+    for first in ranges[0]:
+        for rest in _product(ranges[1:]):
+            yield (first, *rest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import EllipsisType
 from typing import Any, TypeAlias
 
@@ -37,7 +38,7 @@ def converted(
         return source
     inner = layout.inner or source.grid
     outer = source.grid.chunks if layout.inner is not None and whole == 3 else None
-    old = _codecs(source, layout, whole)
+    old = _codecs(source, whole, kept=kept)
     options: dict[str, Any] = {
         "chunks": (inner.chunks or (1,) * source.ndim) if chunks is ... else chunks,  # of an irregular grid: put right below
         "shards": outer if shards is ... else shards,
@@ -77,20 +78,21 @@ def alike(source: ArrayMetadata, target: ArrayMetadata) -> bool:
 
 
 def _dtype(source: ArrayMetadata, zarr_format: int) -> Any:
-    if zarr_format == 3 or not source.dtype.fixed:
-        return source.dtype
+    if zarr_format == 3 or not source.dtype.fixed:  # of a struct, v2 has other words
+        return source.dtype.numpy if source.zarr_format == 2 and source.dtype.name == "struct" else source.dtype
     return v2.dtype_from_json(source.document["dtype"]) if source.zarr_format == 2 else source.dtype.numpy
 
 
-def _codecs(source: ArrayMetadata, layout: Layout, zarr_format: int) -> dict[str, Any]:
-    """What `create_array` would be given for the codecs that chunks, or inner chunks, go through."""
+def _codecs(source: ArrayMetadata, zarr_format: int, *, kept: bool) -> dict[str, Any]:
+    """What `create_array` would be given for the codecs that chunks, or inner chunks, go through; `kept`: which stay as they are."""
     if source.zarr_format == zarr_format == 2:
         held = source.document
         return {"filters": held["filters"], "serializer": "auto", "compressors": held["compressor"], "order": held["order"]}
     specs = source.codecs
-    if layout.inner is not None:
-        sharding = next(spec for spec in specs if spec.name == "sharding_indexed")
+    sharding = _sharding(specs)
+    while sharding is not None:
         specs = v3.codecs_from_json(sharding.configuration["codecs"], "codecs")
+        sharding = None if kept and zarr_format == 3 else _sharding(specs)  # inner chunks may be shards themselves, of other chunks
     by_kind: dict[str, list[CodecSpec]] = {"array-array": [], "array-bytes": [], "bytes-bytes": []}
     for spec in specs:
         by_kind[build(spec).kind].append(_plain(spec, source.dtype.numpy.itemsize))
@@ -109,6 +111,10 @@ def _codecs(source: ArrayMetadata, layout: Layout, zarr_format: int) -> dict[str
     usual = both and len(pressed) <= 1
     reverse = any(codec.name == "transpose" for codec in filters)
     return {"filters": None, "serializer": "auto", "compressors": _json(pressed) if usual else "auto", "order": "F" if reverse else "C"}
+
+
+def _sharding(specs: Sequence[CodecSpec]) -> CodecSpec | None:
+    return next((spec for spec in specs if spec.name == "sharding_indexed"), None)
 
 
 def _json(codecs: list[CodecSpec]) -> list[JSON]:

@@ -10,19 +10,21 @@ import hashlib
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from secrets import token_hex
 from typing import Any
 
 import numpy as np
 
 from azarr._engine import Get, Progress, Put, Steps, Target, Tell, Work, all_of, fetch_documents, perform, place_of, read, write
-from azarr._open import create, creating, delete_all, documents_of, missing_above, open  # noqa: A004  # the verb of the field
+from azarr._open import creating, open  # noqa: A004  # the verb of the field
 from azarr._platform import cores
 from azarr.access import Access
 from azarr.array import Array
 from azarr.context import Context, bytes_of
 from azarr.document import dump, parse
-from azarr.errors import MetadataError, NodeExists
+from azarr.errors import MetadataError, NodeExists, StoreError
 from azarr.grid import Axis, Grid, RegularAxis, check_path
 from azarr.group import Group, make_node
 from azarr.layout import compile_layout
@@ -33,11 +35,10 @@ from azarr.selection import basic, whole
 from azarr.stores import Cleaning, Listing, Value
 from azarr.tools.changes import forgetting
 from azarr.tools.conversion import Changed, alike, converted
+from azarr.tools.nodes import NOTE, create, delete_all, documents_of, finish, join, missing_above
 from azarr.tools.surveying import chunk_objects
 from azarr.tools.verbs import consolidate
 
-NOTE = ".azarr-copy"
-"""The key, below the path, of the note that a copy is under way."""
 AT_ONCE = 2
 """Regions that are read or written at a time, at most."""
 REGION = 16 << 20
@@ -76,14 +77,14 @@ async def copy_by(
     """As `copy`, by what `way` makes of the arguments of `Copying`."""
     access, path = creating(store, options["zarr_format"], context), check_path(path)
     node = source if isinstance(source, Array | Group) else await (source if isinstance(source, Ref) else open(source, context=context))
-    below = [(_join(path, name), each) async for name, each in node.walk(strict=True)] if isinstance(node, Group) else []
+    below = [(join(path, name), each) async for name, each in node.walk(strict=True)] if isinstance(node, Group) else []
     if _overlap(place_of(node.store, node.path), place_of(access.store, path)):
         raise ValueError(f"{path or '/'} of {access.store!r} is, has, or is part of what is to be copied; copy to another place")
     made = {place: _made(each, options) for place, each in [(path, node), *below]}
     arrays = [(place, each) for place, each in [(path, node), *below] if isinstance(each, Array)]
     total = bytes_of(access.context.memory if memory is None else memory)
     copying = way(access._replace(context=replace(access.context, memory=total)), path, made, total)
-    await copying.begin(f"{node.path or '/'} of {node.store!r}", overwrite)
+    await copying.begin(node, overwrite)
     copying.told = Progress(progress, sum(each.nbytes for _, each in arrays))
     for several, count in ((True, MANY), (False, 1)):
         await copying.arrays(iter([item for item in arrays if (item[1].nbytes * MANY < total) == several]), count)
@@ -91,11 +92,11 @@ async def copy_by(
         for place, _ in reversed(below):
             await copying.publish(place)
         if not copying.published(path):
-            await create(access, path, made[path])
+            await finish(access, path, made[path])
     if isinstance(node, Group) and node.metadata.consolidated is not None:
         await consolidate(access.store, path, context=access.context)
     if not copying.commits:
-        await access.store.delete(_join(path, NOTE))
+        await access.store.delete(join(path, NOTE))
     return make_node(made[path], access._replace(zarr_format=None), path)
 
 
@@ -110,13 +111,14 @@ class Copying:
         self.note, self.stored = b"", frozenset[str]()
         self.told = Progress(None, 0)
 
-    async def begin(self, source: str, overwrite: bool) -> None:
+    async def begin(self, source: Array | Group, overwrite: bool) -> None:
         """Leave the note, or find it: then what is stored is of this copy."""
         digest = hashlib.sha256()
         for place, metadata in self.made.items():
             digest.update(dump({"place": place, **documents_of(metadata)}))
-        note, key, store = {"copy_of": source, "documents": digest.hexdigest()}, _join(self.path, NOTE), self.store
-        names = [_join(self.path, name) for name in ("zarr.json", ".zarray", ".zgroup")]
+        note = {"copy_of": f"{source.path or '/'} of {source.store!r}", "documents": digest.hexdigest()}
+        key, store = join(self.path, NOTE), self.store
+        names = [join(self.path, name) for name in ("zarr.json", ".zarray", ".zgroup")]
         if self.commits:  # there are no notes: others see nothing of it before the commit
             await create(self.access, self.path, self.made[self.path], overwrite)
             for place in self.made:
@@ -135,19 +137,32 @@ class Copying:
             if not overwrite or not isinstance(store, Listing):
                 what = "an unfinished copy of something else" if data is not None else "something"
                 raise NodeExists(f"{what} stands at {self.path or '/'} of {self.store!r}; overwrite=True replaces it")
+            await self._refuse_itself(source, key, data)
             async with forgetting(self.access, self.path):
                 await delete_all(self.store, self.path, self.access.context)
         await self.store.set(key, self.note)
 
+    async def _refuse_itself(self, source: Array | Group, key: str, held: bytes | None) -> None:
+        """Whether what is to be deleted is what is to be copied, by another name: then a mark that is left here is seen there."""
+        parts, mark = source.path.split("/"), dump({"mark": token_hex()})
+        places = {"/".join(parts[:count]) for count in range(len(parts) + 1)} | {self.path}
+        await self.store.set(key, mark)
+        try:
+            with suppress(StoreError):  # not all stores that are read say what is not there
+                if mark in await fetch_documents(source.store, [join(place, NOTE) for place in places], self.access.context):
+                    raise ValueError(f"{self.path or '/'} of {self.store!r} has, or is part of, what is to be copied: copy elsewhere")
+        finally:
+            await (self.store.delete(key) if held is None else self.store.set(key, held))
+
     def published(self, place: str) -> bool:
         """Whether a node's documents are stored."""
-        return all(_join(place, name) in self.stored for name in documents_of(self.made[place]))
+        return all(join(place, name) in self.stored for name in documents_of(self.made[place]))
 
     async def publish(self, place: str) -> None:
         """Store them."""
         for name, document in documents_of(self.made[place]).items():
-            if _join(place, name) not in self.stored:
-                await self.store.set(_join(place, name), dump(document))
+            if join(place, name) not in self.stored:
+                await self.store.set(join(place, name), dump(document, name))
 
     async def arrays(self, arrays: Iterator[tuple[str, Array]], count: int) -> None:
         """Copy the chunks of arrays, `count` arrays at a time, and then publish each."""
@@ -315,10 +330,6 @@ def _made(node: Array | Group, options: dict[str, Any]) -> ArrayMetadata | Group
     except MetadataError as error:
         raise error.within(node.document) from error.__cause__
     return made
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}/{name}" if path else name
 
 
 def _overlap(one: Any, other: Any) -> bool:

@@ -22,6 +22,8 @@ from azarr.metadata import ArrayMetadata, CodecSpec
 
 CHUNK_BYTES = 1 << 20
 """Bytes that `chunks="auto"` aims at."""
+LEAST_PART = 64
+"""An inner chunk has at least this part of that: an axis of prime length would be cut to pieces of 1."""
 SERIALIZERS = {"string": "vlen-utf8", "bytes": "vlen-bytes"}
 SHUFFLES: Document = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 BLOSC: Document = {"cname": "lz4", "clevel": 5, "shuffle": "shuffle", "blocksize": 0}
@@ -41,8 +43,11 @@ def array_metadata(
     shaped = lengths(shape, "shape")
     outer = None if shards is None else lengths(shards, "shards", len(shaped))
     data_type, stored = _types(dtype, zarr_format)
-    automatic = isinstance(chunks, str) and one_of(chunks, "chunks", "auto") == "auto"
-    sizes = auto_chunks(outer or shaped, stored.itemsize) if automatic else lengths(chunks, "chunks", len(shaped))
+    if isinstance(chunks, str):
+        one_of(chunks, "chunks", "auto")
+        sizes = auto_chunks(shaped, stored.itemsize) if outer is None else divisors(outer, stored.itemsize)
+    else:
+        sizes = lengths(chunks, "chunks", len(shaped))
     fill = fill_values.default(data_type) if fill_value is None else fill_from_value(fill_value, data_type)
     if isinstance(dimension_names, str):
         raise TypeError(f"dimension_names are a list of names, one for each axis, not {dimension_names!r}")
@@ -90,6 +95,24 @@ def auto_chunks(shape: Sequence[int], itemsize: int) -> list[int]:
         longest = sizes.index(max(sizes))
         sizes[longest] = -(-sizes[longest] // 2)
     return sizes
+
+
+def divisors(shape: Sequence[int], itemsize: int) -> list[int]:
+    """The same for inner chunks, which divide the shape of a shard: they may be larger where a length has few divisors."""
+    sizes = list(shape)
+    while (nbytes := math.prod(sizes) * itemsize) > CHUNK_BYTES:
+        order = sorted(range(len(sizes)), key=lambda axis: -sizes[axis])
+        parts = ((axis, _least_factor(sizes[axis])) for axis in order if sizes[axis] > 1)
+        axis, factor = next(((axis, factor) for axis, factor in parts if nbytes // factor * LEAST_PART >= CHUNK_BYTES), (0, 1))
+        if factor == 1:
+            break
+        sizes[axis] //= factor
+    return sizes
+
+
+def _least_factor(number: int) -> int:
+    """The least divisor above 1."""
+    return next((factor for factor in range(2, math.isqrt(number) + 1) if number % factor == 0), number)
 
 
 def fill_from_value(value: Any, dtype: DataType) -> Fill:

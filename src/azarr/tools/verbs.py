@@ -6,18 +6,20 @@ import numpy as np
 import numpy.typing as npt
 
 from azarr._engine import all_of, change_document
+from azarr._engine.documents import ATTEMPTS, conflict
 from azarr._nodes import find
-from azarr._open import create_array, creating, delete_all, documents_of, open_array, open_group
+from azarr._open import create_array, creating, open_array, open_group
 from azarr.access import writable
 from azarr.array import Array, Selection
 from azarr.context import Context
-from azarr.document import JSON, Document
+from azarr.document import JSON, Document, dump
 from azarr.errors import StoreError
 from azarr.grid import check_path
 from azarr.group import Group
 from azarr.ref import PendingSelection
 from azarr.stores import Listing
 from azarr.tools.changes import forgetting
+from azarr.tools.nodes import delete_all, documents_of, join
 
 
 async def save(store: Any, path: str, values: npt.ArrayLike, **options: Any) -> Array:
@@ -60,18 +62,24 @@ async def consolidate(store: Any, path: str = "", *, lenient: bool = False, cont
     For v3 that is not in the specification, but zarr-python and others read it. `lenient`: as for `open`, with which it has to be opened
     then, if bare `NaN` was among what it copied. Errors: `NotAGroup`, `ReadOnly`, `StoreError`.
     """
-    access = creating(store, None, context)
-    group: Any = await open_group(access.store, path, mode="r+", lenient=lenient, context=access.context)
-    prefix, documents = f"{group.path}/" if group.path else "", dict[str, JSON]()
-    async for name, node in group.walk(strict=True):  # what is left out would be hidden from all
-        documents.update({f"{name}/{key}": document for key, document in documents_of(node.metadata).items()})
-    if group.zarr_format == 2:
-        own = documents_of(group.metadata)
+    access, path, before = creating(store, None, context), check_path(path), b""
+    for _ in range(ATTEMPTS):  # what is stored may have been changed while it was read, so it is read once more
+        group: Any = await open_group(access.store, path, mode="r+", lenient=lenient, context=access.context)
+        own, documents = documents_of(group.metadata), dict[str, JSON]()
+        async for name, node in group.walk(strict=True):  # what is left out would be hidden from all
+            documents.update({f"{name}/{key}": document for key, document in documents_of(node.metadata).items()})
+        if before == (before := dump({**own, **documents}, lenient=lenient)):
+            return await open_group(access.store, path, lenient=lenient, context=access.context)
+        await _put_consolidated(writable(access, path), path, own, documents, lenient)
+    raise conflict(access.store, path)
+
+
+async def _put_consolidated(store: Any, path: str, own: Document, documents: Document, lenient: bool) -> None:
+    """Put the documents of members by key, and in v2 the group's own, where they are looked for."""
+    if "zarr.json" not in own:
         found: Document = {"zarr_consolidated_format": 1, "metadata": {**own, **documents}}
-        await change_document(writable(access, path), f"{prefix}.zmetadata", lambda _: found, lenient=lenient)
-    else:
-        members = {key.removesuffix("/zarr.json"): document for key, document in documents.items()}
-        inline = {"kind": "inline", "must_understand": False, "metadata": members}
-        added = {"consolidated_metadata": inline}
-        await change_document(writable(access, path), f"{prefix}zarr.json", lambda held: {**held, **added}, lenient=lenient)
-    return await open_group(access.store, path, lenient=lenient, context=access.context)
+        await change_document(store, join(path, ".zmetadata"), lambda _: found, lenient=lenient)
+        return
+    members = {key.removesuffix("/zarr.json"): document for key, document in documents.items()}
+    inline = {"kind": "inline", "must_understand": False, "metadata": members}
+    await change_document(store, join(path, "zarr.json"), lambda held: {**held, "consolidated_metadata": inline}, lenient=lenient)

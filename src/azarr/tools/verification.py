@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from azarr import _nodes
 from azarr._engine import Progress, Tell, all_of, perform
-from azarr._open import documents_of
 from azarr.access import Access
 from azarr.array import Array
 from azarr.context import DEFAULT_CONTEXT, Context
@@ -17,6 +16,7 @@ from azarr.errors import AzarrError, LimitExceeded, MetadataError, MissingPackag
 from azarr.grid import RESERVED, check_path
 from azarr.metadata import ArrayMetadata, GroupMetadata
 from azarr.stores import Listing, store_from
+from azarr.tools.nodes import documents_of
 from azarr.tools.surveying import Checking, Coords, chunk_objects
 
 Node = ArrayMetadata | GroupMetadata

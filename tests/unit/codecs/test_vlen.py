@@ -100,6 +100,21 @@ def test_a_chunk_cut_anywhere_is_an_error(serializer: Any) -> None:
             serializer.decode(STORED[:end], chunk, Scratch())
 
 
+@pytest.mark.parametrize("item", [3, np.int64(3), [1, 2], "text", None])
+def test_what_is_no_bytes_is_not_made_into_some(item: Any) -> None:
+    array = np.empty(1, object)
+    array[0] = item
+    with pytest.raises(TypeError, match=f"an array of bytes holds bytes, not {type(item).__name__}"):
+        RAW.encode(array, varying((1,), BYTES, b""))
+
+
+def test_bytes_are_any_buffer_of_bytes() -> None:
+    array = np.empty(3, object)
+    array[:] = [b"a", bytearray(b"bc"), memoryview(b"")]
+    encoded = RAW.encode(array, varying((3,), BYTES, b""))
+    assert RAW.decode(encoded, varying((3,), BYTES, b""), Scratch()).tolist() == [b"a", b"bc", b""]
+
+
 def test_a_count_of_4_billion_takes_no_memory() -> None:
     with measured() as peak, pytest.raises(ChunkDecodeError, match=r"4 bytes state 4294967295 where 4 items are expected"):
         TEXT.decode(b"\xff\xff\xff\xff", varying((4,), STRING), Scratch())
