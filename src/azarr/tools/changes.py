@@ -166,7 +166,7 @@ def check_codecs(access: Access, path: str, metadata: ArrayMetadata) -> None:
     """Refuse to write chunks where a codec is not known, which reading may leave out. Errors: `UnknownCodec`."""
     known = _layout(access, path, metadata).metadata.codecs
     if unknown := [codec.name for codec in metadata.codecs if codec not in known]:
-        raise UnknownCodec("all codecs must be known to write", field="codecs", value=unknown, document=_key(path, metadata))
+        raise UnknownCodec("to write, known codecs are needed", field="codecs", value=unknown, document=_key(path, metadata))
 
 
 def _key(path: str, metadata: ArrayMetadata | GroupMetadata) -> str:

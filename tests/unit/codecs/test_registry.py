@@ -67,7 +67,7 @@ def test_a_package_that_is_not_installed_is_named_with_the_line_that_installs_it
         load("backports.zstd", "zstd", "pip install backports.zstd")
     assert (caught.value.what, caught.value.package, caught.value.install) == (
         "the codec 'zstd'",
-        "backports",
+        "backports.zstd",
         "pip install backports.zstd",
     )
     assert str(caught.value) == "the codec 'zstd' needs the package 'backports', which is not installed: pip install backports.zstd"
