@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from traceback import format_exception
 from typing import Any
 
 import numpy as np
@@ -427,6 +428,16 @@ async def test_a_header_is_sent_once_however_it_is_written():
         "authorization: basic dtpw",
         "range: bytes=1-3",
     ]
+
+
+async def test_a_header_may_have_any_letters_and_one_that_cannot_be_sent_is_not_told():
+    secret = "hunter".upper()  # so that it is not in the lines of a traceback
+    async with speaking(GOOD) as speaker, Context() as context:
+        assert await get(speaker, context, headers={"X-Key": "ключ"}) == b"good"
+        assert "ключ" in speaker.requests[0].encode("latin-1").decode()
+        with pytest.raises(ValueError, match="must be text") as caught:
+            await get(speaker, context, headers={"X-Key": f"{secret} \ud800"})
+        assert secret not in "".join(format_exception(caught.value))
 
 
 @pytest.mark.parametrize("bad", ["a\r\nX-Evil: b", "a\nX-Evil: b", "a\rX-Evil: b", "a\r\n\r\nGET /other HTTP/1.1"])

@@ -276,7 +276,7 @@ async def test_an_error_that_lasts_is_that_of_the_ordinary_way():
         site = server.site(await stored())
         array = await azarr.open_array(site.url, zarr_format=3, context=own)
         site.schedule = lambda request: FAULTS["status 403"] if request.key == "c/77" else None
-        with pytest.raises(TransportError, match=r"the server answered 403 \(after 1 attempt\)") as caught:
+        with pytest.raises(TransportError, match=r"the server answered 403.* \(after 1 attempt\)") as caught:
             await array[...]
         assert caught.value.key == "c/77"
         await fresh(own)

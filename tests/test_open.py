@@ -12,7 +12,18 @@ from typing import Any
 import pytest
 
 import azarr
-from azarr.errors import CaseCollision, InvalidKey, MetadataError, NodeExists, NodeNotFound, NotAGroup, ReadOnly, UnknownCodec
+from azarr import Context, Limits
+from azarr.errors import (
+    CaseCollision,
+    InvalidKey,
+    LimitExceeded,
+    MetadataError,
+    NodeExists,
+    NodeNotFound,
+    NotAGroup,
+    ReadOnly,
+    UnknownCodec,
+)
 from azarr.stores import LocalStore, MemoryStore
 from documents import v2_array, v2_store, v3_array, v3_store, waiting
 from fakes import Conditional, Waiting
@@ -434,3 +445,11 @@ async def test_a_store_that_cannot_list_is_not_overwritten():
     with pytest.raises(NodeExists):
         await azarr.create_group(store, overwrite=True)
     assert (await azarr.create_group(store, "new", overwrite=True)).path == "new"
+
+
+async def test_the_limits_of_a_context_hold_for_documents(tmp_path: Path):
+    await azarr.create_array(tmp_path, "", shape=(1,), dtype="u1", chunks=(1,), attributes={"text": "x" * 1000})
+    with pytest.raises(LimitExceeded, match=r"the document 'zarr\.json' would take .* Limits\.metadata allows 500"):
+        await azarr.open_array(tmp_path, context=Context(limits=Limits(metadata=500)))
+    array = await azarr.open_array(tmp_path, mode="r+", context=Context(limits=Limits(metadata=2000)))
+    assert array.shape == (1,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -205,8 +206,8 @@ async def test_the_same_origin_may_be_written_in_other_ways():
     client = Client(
         {
             "http://host/key": Fetched(302, {"location": "HTTP://Host:80/other"}, b""),
-            "http://Host:80/other": Fetched(302, {"location": "http://host:/there"}, b""),
-            "http://host:/there": Fetched(200, {}, DATA),
+            "http://host/other": Fetched(302, {"location": "http://host:/there"}, b""),
+            "http://host/there": Fetched(200, {}, DATA),
         }
     )
     assert await data_of(HTTPStore("http://host", headers={"X-Key": "hunter2"}, fetch=client.fetch), "key") == DATA
@@ -242,6 +243,36 @@ async def test_errors_of_redirects_tell_no_secret():
         with pytest.raises(TransportError, match=r"the server redirects to 'ftp://\*\*\*@host/key\?\*\*\*'") as caught:
             await HTTPStore(site.url, context=context).get("key")
         assert "hunter2" not in repr(vars(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://user:hun ter2@h/x", "http://***@h/x"),
+        ("http://user:hun'ter2@h/x?sig=abc'hunter2", "http://***@h/x?***"),
+        ("http://user:hun@ter2@h/x@y", "http://***@h/x@y"),
+        ("http://h//x@y/z?token=(hun) ter2\n#hunter2", "http://h//x@y/z?***"),
+        ("http://h/x", "http://h/x"),
+    ],
+)
+def test_of_a_url_only_the_host_and_the_path_are_shown(url: str, shown: str):
+    assert repr(HTTPStore(url)) == f"HTTPStore({shown!r})"
+
+
+@pytest.mark.parametrize("url", ["http://user:hun/ter2@host/x", "http://user:hun?ter2@host/x", "http://user:hun#ter2@h/", "gopher://u:hun ter2@h?hun"])
+@pytest.mark.parametrize("make", [HTTPStore, lambda url: BucketStore(f"s3{url[4:]}"), lambda url: BucketStore("s3://bucket", endpoint=url)])
+def test_of_what_is_no_url_nothing_is_shown_that_may_be_a_password(make: Callable[[str], Any], url: str):
+    with pytest.raises(ValueError, match=r"\*\*\*") as caught:
+        make(url)
+    assert not {"hun", "ter2"} & set(re.findall(r"hun|ter2", str(caught.value)))
+
+
+@pytest.mark.parametrize("place", ["ftp://me:hun ter2@host/key?token=a'hunter2", "ftp://me:hun/ter2@host/key", "//me:hun/ter2@host:0/"])
+async def test_of_where_a_redirect_leads_no_secret_is_told(place: str):
+    client = Client({"https://host/key": Fetched(302, {"location": place}, b"")})
+    with pytest.raises(TransportError, match="which is not followed") as caught:
+        await HTTPStore("https://host", fetch=client.fetch).get("key")
+    assert "ter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from azarr.access import Access
 from azarr.document import JSON, is_object, parse
 from azarr.errors import InvalidKey, MetadataError, NodeNotFound, NotAGroup, NotAnArray
 from azarr.grid import check_path
+from azarr.limits import DEFAULT_LIMITS, Limits
 from azarr.metadata import ArrayMetadata, GroupMetadata
 
 Found: TypeAlias = ArrayMetadata | GroupMetadata
@@ -50,7 +51,7 @@ async def find(access: Access, path: str, kind: str) -> Found:
 async def find_all(access: Access, paths: Sequence[str], names: Sequence[str] = ()) -> dict[str, Found | None]:
     """For each of `paths` the node that its documents `names` describe; None where there is none."""
     found = await documents_at(access, paths, names or names_of(access, "member"))
-    return {path: node_of(documents, path, access.lenient) for path, documents in found.items()}
+    return {path: node_of(documents, path, access.lenient, access.context.limits) for path, documents in found.items()}
 
 
 async def documents_at(access: Access, paths: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, bytes]]:
@@ -88,11 +89,11 @@ def may_be_node(path: str) -> bool:
         return False
 
 
-def node_of(documents: Mapping[str, bytes], path: str, lenient: bool) -> Found | None:
+def node_of(documents: Mapping[str, bytes], path: str, lenient: bool, limits: Limits = DEFAULT_LIMITS) -> Found | None:
     """The node at `path` that its documents, by name, describe; None where there is none."""
     prefix = f"{path}/" if path else ""
     names = ["zarr.json"] if "zarr.json" in documents else list(documents)
-    parsed = {name: parse(documents[name], prefix + name, lenient=lenient) for name in names}
+    parsed = {name: parse(documents[name], prefix + name, lenient=lenient, limits=limits) for name in names}
     return _described(parsed, prefix, lenient)
 
 

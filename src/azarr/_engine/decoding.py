@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from azarr._engine.chunk_cache import ChunkCache
+from azarr._engine.chunk_cache import ChunkCache, forget
 from azarr._engine.progress import Progress
 from azarr._engine.turns import place_of
 from azarr.codecs import Pipeline
@@ -150,7 +150,7 @@ class Reading:
         if shard is not None:
             version = kept[0][2]
             if any(each[2] != version for each in kept) or self.pinned.setdefault(shard, version) != version:
-                self._outdated(shard)
+                forget(self.target.store, shard)
                 return job
             self.reused = True
         left = list[Piece]()
@@ -160,11 +160,6 @@ class Reading:
             else:
                 self._put(piece, each[1])
         return job._replace(pieces=left, complete=False)
-
-    def _outdated(self, key: str) -> None:
-        """What the cache holds of an object is not of one version."""
-        if self.cache is not None:
-            self.cache.forget(place_of(self.target.store, key))
 
     def _keep(self, piece: Piece, key: str, chunk: npt.NDArray[Any]) -> None:
         if self.cache is not None and self.target.layout.metadata.dtype.fixed:  # of others, the bytes are not known
@@ -182,7 +177,7 @@ class Reading:
 
     def restarts(self, job: Job, key: str) -> bool:
         """Whether a shard that was replaced while it was read is read from the beginning: not if other jobs have placed parts of it."""
-        self._outdated(key)
+        forget(self.target.store, key)
         if not job.only or self._restarts >= RESTARTS:
             return False
         self._restarts += 1

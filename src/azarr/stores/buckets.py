@@ -14,10 +14,10 @@ from xml.etree import ElementTree
 
 from azarr._engine.requests import Requests
 from azarr.context import Context
-from azarr.errors import InvalidKey, StoreError, TransportError, redact
+from azarr.errors import InvalidKey, StoreError, TransportError
 from azarr.scratch import view
 from azarr.stores.base import Value, check_key
-from azarr.stores.http import Fetch, HTTPStore
+from azarr.stores.http import Fetch, HTTPStore, shown
 from azarr.transport.response import Response
 
 ENDPOINTS = {"s3": "https://s3.amazonaws.com", "gs": "https://storage.googleapis.com"}
@@ -43,9 +43,9 @@ class BucketStore(HTTPStore):
         self.bucket, _, prefix = place.partition("/")
         self.prefix = prefix.strip("/")
         if scheme not in ENDPOINTS or not re.fullmatch(r"[A-Za-z0-9][\w.-]+", self.bucket, re.ASCII):
-            raise ValueError(f"not a bucket: {redact(url)!r}; it is s3://bucket/prefix or gs://bucket/prefix")
+            raise ValueError(f"not a bucket: {shown(url, '.*')!r}; it is s3://bucket/prefix or gs://bucket/prefix")
         if endpoint is not None and re.search("[@?#]", endpoint):
-            raise ValueError(f"an endpoint is https://host, without secrets, not {redact(endpoint)!r}")
+            raise ValueError(f"an endpoint is https://host, without secrets, not {shown(endpoint, '.*')!r}")
         self.place, self.endpoint = url, endpoint
         start = f"{check_key(self.prefix)}/" if self.prefix else ""
         if endpoint is None and scheme == "s3" and "." not in self.bucket:  # found in all regions; no certificate has names with dots

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
 from azarr.context import DEFAULT_CONTEXT, Context
-from azarr.errors import ObjectChanged, RangeNotHonoured, TransportError, TruncatedBody, UnversionedWarning, redact
+from azarr.errors import ObjectChanged, RangeNotHonoured, TransportError, TruncatedBody, UnversionedWarning
 from azarr.stores.base import UNCHANGED, UNKNOWN, ByteRange, Value, check_key
 from azarr.stores.memory import sliced
 
@@ -30,7 +30,6 @@ NO_SUFFIX = {400, 405, 416, 501}
 SENT = "Accept Accept-Encoding Authorization Cache-Control Host If-Match If-None-Match Range User-Agent"
 NAMES = {name.lower(): name for name in SENT.split()}
 """Headers that are sent by azarr, too: they are written in one way, so that there is one of each."""
-PORTS = {"http": 80, "https": 443}
 PLAIN = re.compile(r"(?:[a-zA-Z0-9_-][a-zA-Z0-9_.-]*/)*[a-zA-Z0-9_-][a-zA-Z0-9_.-]*")
 """Keys that are in their normal form, and the same when they are quoted: most."""
 REDIRECTS, MOST_REDIRECTS = {301, 302, 303, 307, 308}, 10
@@ -52,15 +51,14 @@ class HTTPStore:
         fetch: Fetch | None = None, context: Context | None = None, pickle_secrets: bool = False,
     ) -> None:  # fmt: skip
         if (parts := _place(url)) is None:
-            raise ValueError(f"not a URL of HTTP, with a host, and at most with a port of 1 to 65535: {redact(url)!r}")
-        auth = (auth[0], auth[1]) if auth else None  # a list, as of JSON, cannot be hashed
-        self.url, self.headers, self.auth, self.missing = url, dict(headers or {}), auth, tuple(missing)
+            raise ValueError(f"not a URL of HTTP, with a host, and at most with a port of 1 to 65535: {shown(url, '.*')!r}")
+        self.url, self.headers, self.missing = url, dict(headers or {}), tuple(missing)
+        self.auth = (auth[0], auth[1]) if auth else None  # a list, as of JSON, cannot be hashed
         self.fetch, self.context, self.pickle_secrets = fetch, context or DEFAULT_CONTEXT, pickle_secrets
         transport: Any = import_module("azarr.transport")
         self._fetch: Fetch = fetch or partial(transport.fetch, context=self.context)
         self.in_bulk: Any = None
-        own = type(self).get is HTTPStore.get and type(self).get_if is HTTPStore.get_if  # and not what somebody made of it
-        if transport.in_bulk is not None and fetch is None and parts.scheme == "http" and own:
+        if transport.in_bulk is not None and fetch is None and parts.scheme == "http":
             self.in_bulk = partial(transport.in_bulk, context=self.context)
         if auth is None and (login := urlsplit(url)).username is not None:
             auth = (unquote(login.username), unquote(login.password or ""))
@@ -70,7 +68,7 @@ class HTTPStore:
         # What is quoted stays as it is: signatures are made over it.
         path, query = quote(parts.path.rstrip("/"), safe=QUOTED), quote(parts.query, safe=QUOTED)
         self._base, self._query = f"{parts.scheme}://{parts.netloc}{path}", f"?{query}" if query else ""
-        self._shown = f"HTTPStore({redact(url)!r})"
+        self._shown = f"HTTPStore({shown(url)!r})"
         self._same = (url, tuple(self.headers.items()), self.auth, self.missing, fetch, id(self.context))
         self._hash = hash(self._same)
         self._told, self.ranges = False, True
@@ -206,8 +204,8 @@ class HTTPStore:
                 return answer
             before, after = urlsplit(url), _place(quote(place, safe=QUOTED + "#", errors="surrogateescape"), url)
             if after is None or (before.scheme == "https" and after.scheme == "http"):
-                raise TransportError(f"the server redirects to {redact(place)!r}, which is not followed", status=answer.status)
-            if _origin(before) != _origin(after):
+                raise TransportError(f"the server redirects to {shown(place, '.*')!r}, which is not followed", status=answer.status)
+            if before[:2] != after[:2]:
                 headers = {}
             url = urlunsplit(after)
         raise TransportError(f"the server redirects more than {MOST_REDIRECTS} times")
@@ -236,14 +234,16 @@ def _place(url: str, base: str = "") -> SplitResult | None:
     """The parts of a URL of HTTP, without user, password and fragment; None if it is none."""
     with suppress(ValueError):  # of its port, or its host
         parts = urlsplit(urljoin(base, url))
-        host, port = re.findall(r"(.*?)(:[0-9]*)?$", parts.netloc.rpartition("@")[2])[0]
-        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
-            return parts._replace(netloc=host.encode("idna").decode() + port, path=parts.path or "/", fragment="")
+        host, port = re.sub(r":[0-9]*$", "", parts.netloc.rpartition("@")[2]).lower(), parts.port
+        if parts.scheme in ("http", "https") and parts.hostname and port != 0:
+            told = "" if port in (None, 80 if parts.scheme == "http" else 443) else f":{port}"
+            return parts._replace(netloc=host.encode("idna").decode() + told, path=parts.path or "/", fragment="")
     return None
 
 
-def _origin(parts: SplitResult) -> tuple[str, str | None, int]:
-    return parts.scheme, parts.hostname, parts.port or PORTS[parts.scheme]
+def shown(url: str, login: str = "[^/?#]*") -> str:
+    """`url` without its query, user and password, which are `login`: of what is no URL, they may have any letters."""
+    return re.sub(r"\?.+", "?***", re.sub(rf"^([^/?#]*//){login}@", r"\1***@", url, flags=re.S), flags=re.S)
 
 
 def _version(headers: Mapping[str, str], size: int | None) -> str | None:

@@ -159,7 +159,7 @@ async def _stored(access: Access, key: str) -> Document:
     (data,) = await fetch_documents(access.store, [key], access.context)
     if data is None:
         raise gone(access.store, key)
-    return parse(data, key, lenient=access.lenient)
+    return parse(data, key, lenient=access.lenient, limits=access.context.limits)
 
 
 def check_codecs(access: Access, path: str, metadata: ArrayMetadata) -> None:

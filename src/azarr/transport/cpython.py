@@ -14,6 +14,7 @@ from typing import Any
 from azarr._platform import offload
 from azarr.context import Context
 from azarr.errors import MissingPackage, StoreError, TimedOut, TransportError, TruncatedBody
+from azarr.stores.http import shown
 from azarr.transport.http1 import CONNECT, SENT, Client, Unusual, origin_of
 from azarr.transport.response import Response
 
@@ -80,7 +81,7 @@ class _Clients:
             raise TruncatedBody(f"the body ended after {came:,} bytes ({_words(error)})", transient=True) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Errors of aiohttp show whole URLs, and so would a traceback that went on to them.
-            raise TransportError(f"no complete answer ({_words(error)})", transient=True) from None
+            raise TransportError(f"no complete answer ({_words(error).replace(url, shown(url))})", transient=True) from None
 
     async def close(self) -> None:
         await self.plain.close()

@@ -215,7 +215,10 @@ def request(origin: str, target: str, headers: Mapping[str, str]) -> bytes:
     text = f"GET {target} HTTP/1.1\r\n{lines}\r\n"
     if not text.count("\r") == text.count("\n") == len(headers) + 2:
         raise ValueError("a header or URL must not have line breaks")
-    return text.encode("utf-8", "surrogateescape")
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # which would show all of it
+        raise ValueError("a header or URL must be text that UTF-8 has") from None
 
 
 class Client:

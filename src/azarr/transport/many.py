@@ -22,6 +22,7 @@ from azarr.integrations.socket_rings import ODD, TEXT, exchange_by_ring
 from azarr.plan import Job
 from azarr.scratch import Bytes, keep_scratch, spare_scratch
 from azarr.stores.base import Reader
+from azarr.stores.http import HTTPStore
 from azarr.transport.http1 import HEAD, SENT, Client, origin_of, request
 from azarr.transport.response import Response
 
@@ -46,7 +47,9 @@ async def read_many(work: Any, client: Client, store: Any) -> None:
     watched = reading.cache is not None or context.on_event is not None
     most = min(LARGEST, NBYTES // layout.read_nbytes, work.budget.most // (4 * layout.read_nbytes * cores()))
     threads = min(cores(), context.workers or cores(), max(4, cores()) - client.threads)  # others are for who decodes and reads files
-    if not alike or not near or watched or most < LEAST or threads < 1 or not has_rings():
+    kind: Any = store.__class__
+    own = kind.get is HTTPStore.get and kind.get_if is HTTPStore.get_if  # and not what somebody made of it
+    if not own or not alike or not near or watched or most < LEAST or threads < 1 or not has_rings():
         return
     odd: list[Job] = []
     client.threads += threads

@@ -70,7 +70,7 @@ def test_a_package_that_is_not_installed_is_named_with_the_line_that_installs_it
         "backports.zstd",
         "pip install backports.zstd",
     )
-    assert str(caught.value) == "the codec 'zstd' needs the package 'backports', which is not installed: pip install backports.zstd"
+    assert str(caught.value) == "the codec 'zstd' needs the package 'backports.zstd', which is not installed: pip install backports.zstd"
 
 
 def test_where_a_package_cannot_be_installed_what_stands_in_for_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
