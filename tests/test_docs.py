@@ -17,6 +17,7 @@ import shlex
 import textwrap
 import threading
 import tokenize
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -190,6 +191,13 @@ def test_blocks_that_are_said_to_run_in_a_console_are_such_as_it_takes(path: Pat
     for block in blocks(path, path.read_text(encoding="utf-8")):
         if block.language == "python":
             typed(block.code)
+
+
+def test_the_tutorial_has_a_row_for_each_extra() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    table = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8").partition("## ")[0]
+    rows = re.findall(r"^\| ([^|]*) \|", table, re.MULTILINE)
+    assert {extra for row in rows for extra in re.findall(r"`([^`]+)`", row)} == set(extras)
 
 
 def test_a_result_that_is_not_as_the_document_says_is_found(folder: Path) -> None:

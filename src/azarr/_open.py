@@ -175,7 +175,7 @@ async def create(access: Access, path: str, metadata: ArrayMetadata | GroupMetad
         if isinstance(store, Listing):
             await tool("names").check_names(store, path)
         if not overwrite or not isinstance(store, Listing):
-            raise NodeExists(f"a node stands at {path or '/'} of {store!r}; overwrite=True replaces it")
+            raise NodeExists(f"a node stands at {path or '/'} of {store!r}; overwrite=True replaces it, or mode='w' where there are modes")
         await delete_all(store, path, access.context)
     async with tool("changes").forgetting(access, path):
         for key, data in documents.items():

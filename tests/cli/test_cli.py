@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 import azarr
 from azarr.cli.commands import app
+from azarr.cli.console import parted
 from azarr.cli.consolidation import consolidate
 from azarr.cli.selection_text import parse_selection
 from azarr.cli.server import serve
@@ -181,6 +183,30 @@ def test_urls_that_no_store_is_for_are_errors_of_use(command: str):
 def test_what_is_no_selection_is_refused(text: str):
     with pytest.raises(ValueError, match="is not an integer, a slice such as 5: or ::2"):
         parse_selection(text)
+
+
+@pytest.mark.parametrize("command", ["cat", "stats", "plot"])
+def test_a_step_of_zero_is_an_error_of_use(weather: Path, command: str):
+    result = azarr_command(command, weather / "rain", "0,::0")
+    assert (result.exit_code, "has a step of 0" in result.stderr) == (2, True)
+
+
+def test_what_stands_in_a_zip_file_or_in_references_is_reached(weather: Path, tmp_path: Path):
+    files = {path.relative_to(weather).as_posix(): path for path in weather.rglob("*") if path.is_file()}
+    with zipfile.ZipFile(tmp_path / "weather.zip", "w") as archive:
+        for name, path in files.items():
+            archive.write(path, name)
+    documents = {name: path.read_text() for name, path in files.items() if name.endswith("zarr.json")}
+    (tmp_path / "weather.json").write_text(json.dumps({"version": 1, "refs": documents | {"coordinates/place/c/0": "base64:AAAA"}}))
+    (tmp_path / "folder.zip").symlink_to(weather)
+    for place in (tmp_path / "weather.zip", f"file://{tmp_path}/weather.zip", tmp_path / "folder.zip"):
+        assert azarr_command("cat", f"{place}/rain", "0,:3").stdout == "[0 1 2]\n"
+        assert azarr_command("tree", f"{place}/coordinates/").stdout.splitlines()[-1] == "└── place (6,) float64"
+        assert azarr_command("verify", f"{place}/rain").exit_code == 0
+    assert azarr_command("cat", tmp_path / "weather.json/answer").stdout == "42\n"
+    assert parted("https://data.zip/a.zarr/b") == ("https://data.zip/a.zarr/b", "")
+    assert parted("https://host/a.zip/b?key=1") == ("https://host/a.zip?key=1", "b")
+    assert parted("zip://a::https://host/a.zip/b") == ("zip://a::https://host/a.zip/b", "")
 
 
 def test_selections_that_do_not_fit_are_one_line(weather: Path):

@@ -14,9 +14,12 @@ from typing import Any
 
 import dask
 import dask.array as da
+import fsspec
 import numpy as np
 import pytest
+import zarr
 from distributed import Client, LocalCluster
+from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from typer.testing import CliRunner
 
 import azarr
@@ -25,7 +28,7 @@ from azarr.errors import NodeExists, ReadOnly, SelectionError, StoreError
 from azarr.integrations import dask as scaling
 from azarr.integrations import sync
 from azarr.integrations.handles import Handle
-from azarr.stores import MemoryStore
+from azarr.stores import FsspecStore, MemoryStore
 from azarr.testing import CountingStore
 from azarr.tools.copying import NOTE
 
@@ -162,6 +165,18 @@ def test_a_new_array_has_the_chunks_of_what_is_stored_later(tmp_path: Path):
     assert (sync.run(array[...]) == VALUES).all()
     with pytest.raises(NodeExists):
         scaling.store(da.from_array(VALUES), tmp_path, "x/y")
+
+
+def test_what_other_processes_would_store_into_their_own_copy_of_a_memory_is_refused():
+    wrapped = zarr.storage.FsspecStore(AsyncFileSystemWrapper(fsspec.filesystem("memory"), asynchronous=True), path="/w")
+    stores = [{}, azarr.Cached({}), zarr.storage.MemoryStore(), wrapped, FsspecStore("memory://dask"), FsspecStore(fsspec.filesystem("memory"), "/d")]
+    for store in stores:
+        array, later = scaling.store_later(da.from_array(VALUES, chunks=(20, 50)), store)
+        with pytest.raises(ReadOnly, match="of one process"):
+            later.compute(scheduler="processes")
+        later.compute(scheduler="threads")
+        assert (sync.run(array[...]) == VALUES).all()
+    assert (stored({}).to_dask().compute(scheduler="processes") == VALUES).all()
 
 
 def test_workers_read_and_store(tmp_path: Path, cluster: LocalCluster):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import pickle
 import re
 import tomllib
@@ -11,6 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import dask
+import numcodecs
 import numpy as np
 import pytest
 import test_xarray_backend
@@ -19,7 +22,7 @@ import zarr
 from xarray.testing import assert_identical
 
 import azarr
-from azarr.errors import InvalidKey, MetadataError, NodeExists, NodeNotFound, StoreError
+from azarr.errors import InvalidKey, MetadataError, NodeExists, NodeNotFound, ReadOnly, StoreError
 from azarr.integrations import sync
 from azarr.integrations.xarray import AzarrBackend, open_dataset, open_datatree, write
 from azarr.stores import MemoryStore
@@ -101,6 +104,19 @@ def test_variables_have_the_encoding_of_xarrays_own_backend(zarr_format: int, tm
     assert_identical(xarray.open_dataset(tmp_path / "again", engine="zarr"), example())
 
 
+def test_filters_of_v2_are_taken_by_zarr_python_as_they_were_read(tmp_path: Path) -> None:
+    filters = [numcodecs.Delta("i4"), numcodecs.Shuffle(4)]
+    encoding = {"t": {"filters": filters, "compressors": numcodecs.Zstd(1)}}
+    ds = xarray.Dataset({"t": ("x", np.arange(5, dtype="i4"))})
+    ds.to_zarr(tmp_path / "a", zarr_format=2, encoding=encoding)
+    found = xarray.open_dataset(tmp_path / "a", engine=AzarrBackend)
+    found.to_zarr(tmp_path / "b", zarr_format=2)
+    sync.run(write(found, tmp_path / "c", zarr_format=2))
+    for name in "bc":
+        assert zarr.open_array(tmp_path / name / "t").metadata.filters == tuple(filters)
+        assert_identical(xarray.open_dataset(tmp_path / name, engine="zarr").load(), ds)
+
+
 def spelled(value: Any) -> Any:
     """Codecs as JSON; all else as it is."""
     if isinstance(value, tuple):
@@ -150,6 +166,10 @@ def test_trees_are_opened_by_xarray(tmp_path: Path) -> None:
     tree = xarray.DataTree.from_dict({"/": example(), "/a/b": example().isel(time=[0])[["height"]]})
     tree.to_zarr(tmp_path)
     assert_identical(xarray.open_datatree(tmp_path, engine=AzarrBackend).load(), tree)
+    assert xarray.open_datatree(tmp_path, engine=AzarrBackend, group="a").groups == ("/", "/b")
+    for group, names in {None: ["/", "/a", "/a/b"], "/": [".", "a", "a/b"], "/a": [".", "b"], "a/b": ["."]}.items():
+        for engine in (AzarrBackend, "zarr"):
+            assert list(xarray.open_groups(tmp_path, engine=engine, group=group)) == names
     assert_identical(xarray.open_groups(tmp_path, engine=AzarrBackend)["/a/b"].load(), tree["a/b"].to_dataset(inherit=False))
 
 
@@ -186,7 +206,7 @@ async def test_what_is_not_there_is_an_error(no_bridge: None) -> None:
 async def test_what_is_written_is_read_by_zarr_python(zarr_format: int, chunks: Any, tmp_path: Path) -> None:
     ds = example() if chunks is None else example().chunk(chunks)
     await write(ds, tmp_path / "a", zarr_format=zarr_format)
-    with pytest.raises(NodeExists):
+    with pytest.raises(NodeExists, match="mode='w'"):
         await write(ds, tmp_path / "a", zarr_format=zarr_format)
     await write(await open_dataset(tmp_path / "a"), tmp_path / "b", zarr_format=zarr_format)
     assert zarr.open_group(tmp_path / "b", mode="r")["t"].dtype == "int16"
@@ -215,6 +235,52 @@ async def test_names_that_zarr_reserves_are_refused_before_anything_is_written()
     with pytest.raises(InvalidKey, match="'__values__'"):
         await write(xarray.Dataset({None: ("x", [1])}), objects)
     assert objects == {}
+
+
+@pytest.mark.parametrize("mode", ["w", "a"])
+async def test_codecs_that_do_not_fit_are_refused_before_anything_is_written(mode: str) -> None:
+    objects: dict[str, bytes] = {}
+    await write(example(), objects)
+    before = dict(objects)
+    added = xarray.Dataset({"added": ("z", np.arange(4))})
+    for wrong in ({"compressors": [{"name": "zstdd"}]}, {"filters": [{"name": "transpose", "configuration": {"order": [1, 0]}}]}):
+        with pytest.raises(MetadataError, match=r"added/zarr.json: codecs"):
+            await write(added, objects, mode=mode, encoding={"added": wrong})
+        assert objects == before
+
+
+async def test_a_chunk_of_minus_one_is_the_whole_axis() -> None:
+    for chunks, expected in {(2, -1): (2, 4), -1: (6, 4)}.items():
+        for data in (example(), example().chunk(time=2)):
+            await write(data, objects := {}, encoding={"t": {"chunks": chunks}}, safe_chunks=False)
+            assert (await open_dataset(objects)).t.encoding["chunks"] == expected
+    with pytest.raises(ValueError, match=r"1 element or more, or -1 for the whole axis, not \(-2, 4\)"):
+        await write(example(), {}, encoding={"t": {"chunks": (-2, 4)}})
+
+
+async def test_codecs_of_zarr_python_are_taken_with_the_tuples_that_are_in_them() -> None:
+    sharding = zarr.codecs.ShardingCodec(chunk_shape=(1, 2), codecs=[zarr.codecs.TransposeCodec(order=(1, 0)), zarr.codecs.BytesCodec()])
+    for encoding in ({"filters": [zarr.codecs.TransposeCodec(order=(1, 0))]}, {"serializer": sharding}):
+        await write(example(), objects := {}, encoding={"t": encoding})
+        assert_identical(await (await open_dataset(objects)).load_async(), example())
+
+
+@pytest.mark.parametrize(("kind", "name"), [(str, "vlen-utf8"), (bytes, "vlen-bytes")])
+async def test_words_of_v2_that_were_read_are_written_as_they_were(kind: type[Any], name: str) -> None:
+    words = np.array(["a", "bb"], kind).tolist()
+    await azarr.save(objects := {}, "w", np.array(words, object), dtype=kind, zarr_format=2, dimension_names=["x"])
+    await write(await open_dataset(objects), again := {}, zarr_format=2)
+    document = json.loads(again["w/.zarray"])
+    assert (document["dtype"], document["filters"]) == ("|O", [{"id": name}])
+    assert (await (await open_dataset(again)).load_async()).w.values.tolist() == words
+
+
+async def test_other_processes_of_dask_write_files_but_not_into_memory(tmp_path: Path) -> None:
+    with dask.config.set(scheduler="processes"):
+        await write(example().chunk(time=2), tmp_path)
+        with pytest.raises(ReadOnly, match="of one process"):
+            await write(example().chunk(time=2), {})
+    assert_identical(xarray.open_dataset(tmp_path, engine="zarr").load(), example())
 
 
 async def test_fifty_variables_are_loaded_in_one_wave(no_bridge: None) -> None:

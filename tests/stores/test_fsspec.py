@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 from fsspec.asyn import AsyncFileSystem
 from fsspec.exceptions import FSTimeoutError
+from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from kinds import unversioned
 
@@ -335,6 +336,34 @@ async def test_azarr_opens_urls_and_mappers_of_fsspec() -> None:
         azarr.open(MemoryFileSystem())
 
 
+async def test_paths_at_the_root_of_a_filesystem_have_no_slash_where_it_knows_none(tmp_path: Path) -> None:
+    (tmp_path / "references.json").write_text('{"version": 1, "refs": {"zarr.json": "{}", "a/c/0": "hello"}}')
+    fs: Any = fsspec.filesystem("reference", fo=str(tmp_path / "references.json"))
+    for store in (FsspecStore(fs), store_from(fs.get_mapper(""))):
+        assert bytes((await store.get("a/c/0")).data) == b"hello"
+        assert sorted([key async for key in store.list("")]) == ["a/c/0", "zarr.json"]
+    root = FsspecStore(fsspec.filesystem("file"), "/")
+    assert [name async for name in root.list_dir(str(tmp_path)[1:])] == ["references.json"]
+    assert f"{tmp_path.parts[1]}/" in [name async for name in root.list_dir("")]
+
+
+async def test_a_folder_of_a_filesystem_is_used_as_that_is(tmp_path: Path) -> None:
+    store = FsspecStore(DirFileSystem(str(tmp_path), fs=fsspec.filesystem("file")))
+    await store.set("a/b", TEN)
+    with unversioned():
+        assert bytes((await store.get("a/b", (2, 4))).data) == TEN[2:4]
+    assert [key async for key in store.list("")] == ["a/b"]
+    failing: Any = DirFileSystem("/x", fs=Odd(PermissionError("no")))
+    with pytest.raises(TransportError):
+        assert [key async for key in FsspecStore(failing).list("")] == []
+
+
+async def test_a_query_stays_behind_the_path() -> None:
+    async with serving({"a/b": TEN}) as server:
+        assert bytes((await FsspecStore(f"{server.url}/?token=1", "a").get("b")).data) == TEN
+        assert server.requests[-1][0] == "a/b?token=1"
+
+
 async def test_a_chain_of_filesystems_is_made_when_it_is_first_asked(tmp_path: Path) -> None:
     store = FsspecStore(f"zip://root::file://{tmp_path}/a.zip")
     with pytest.raises(StoreError):
@@ -358,6 +387,17 @@ def test_what_cannot_be_a_store_of_fsspec_says_what_can() -> None:
         FsspecStore(MemoryFileSystem(), "a", storage_options={"key": 1})
 
 
+async def test_a_driver_that_is_missing_is_told_as_such() -> None:
+    missing = caused(ImportError("odd needs its driver"), ModuleNotFoundError("No module named 'driver'", name="driver"))
+    with pytest.raises(MissingPackage, match="needs the package 'driver', which is not installed: odd needs its driver"):
+        await FsspecStore(Odd(missing)).get("a")
+
+
+def test_urls_are_shown_with_their_host_and_without_secrets() -> None:
+    shown = [repr(FsspecStore(url, "c")) for url in ("ftp://host/a", "ftp://user:secret@host:21/a/", "memory://a", "zip://a::memory://b.zip")]
+    assert shown == [f"FsspecStore('{url}/c')" for url in ("ftp://host/a", "ftp://***@host:21/a", "memory://a", "zip://a")]
+
+
 def test_without_fsspec_its_install_line_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
     with pytest.raises(MissingPackage, match=r'pip install "azarr\[fsspec\]"'):
@@ -365,12 +405,12 @@ def test_without_fsspec_its_install_line_is_told(monkeypatch: pytest.MonkeyPatch
 
 
 async def test_it_is_pickled_with_its_filesystem() -> None:
-    for store in (FsspecStore("memory://pickled", "data"), FsspecStore(MemoryFileSystem(), "pickled/data")):
+    for slash, store in {"": FsspecStore("memory://pickled", "data"), "/": FsspecStore(MemoryFileSystem(), "pickled/data")}.items():
         copied = pickle.loads(pickle.dumps(store))
         await copied.set("a", b"1")
         assert bytes((await store.get("a")).data) == b"1"
         assert (repr(copied), copied.identity) == (repr(store), store.identity)
-        assert repr(store) == "FsspecStore('memory:///pickled/data')"
+        assert repr(store) == f"FsspecStore('memory://{slash}pickled/data')"
     assert FsspecStore("memory://a").identity != FsspecStore("memory://b").identity
 
 

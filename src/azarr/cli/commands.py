@@ -14,7 +14,7 @@ from rich.progress import MofNCompleteColumn, TimeRemainingColumn, TransferSpeed
 
 import azarr
 from azarr.cli import checkup, reading, serving
-from azarr.cli.console import CHANGING, URL, AsJSON, app, bar, place, run, say
+from azarr.cli.console import CHANGING, URL, AsJSON, app, bar, parted, place, run, say
 from azarr.cli.description import facts
 from azarr.cli.references import make_references, target_of
 from azarr.errors import AzarrError
@@ -118,7 +118,7 @@ async def print_report(url: str, scheduler: str | None, as_json: bool) -> None:
     """What was found, a line for each key that is damaged, unknown or odd."""
     with bar(MofNCompleteColumn(), TimeRemainingColumn()) as tell:
         try:
-            report = await by("verify", scheduler)(url, progress=tell)
+            report = await by("verify", scheduler)(*parted(url), progress=tell)
         except AzarrError:
             raise
         except ValueError as error:

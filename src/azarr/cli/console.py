@@ -4,6 +4,8 @@ Results go to stdout, all else to stderr. Exit status: 0 done; 1 it could not be
 """
 
 import asyncio
+import os
+import re
 import warnings
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
@@ -57,6 +59,8 @@ app = typer.Typer(
 
 URL = Annotated[str, typer.Argument(metavar="URL", help="A URL or a path: of a hierarchy, or of a node inside it.")]
 AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+INSIDE = re.compile(r"\.(zip|json|parq|parquet)/", re.IGNORECASE)
+"""The end of what is a store by itself, where more follows."""
 LOOKING, CHANGING, SERVING = "Look", "Check and change", "Serve"
 """Panels of the help."""
 
@@ -71,10 +75,23 @@ def start(
         raise typer.Exit
 
 
-def place(open_node: Callable[[str], azarr.Ref], url: str) -> azarr.Ref:
+def parted(url: str) -> tuple[str, str]:
+    """The store and the path in it. What stands behind a zip file or references is inside of them; on this machine, if they are such."""
+    place, mark, query = url.partition("?") if "://" in url else (url, "", "")
+    local = "://" not in url or url.startswith("file://")
+    host = re.match(r"[^/]*://[^/]*", place)
+    for found in INSIDE.finditer(place, host.end() if host else 0):
+        store, path = place[: found.end() - 1], place[found.end() :].strip("/")
+        folder = store.removeprefix("file://")
+        if path and "::" not in place and (not local or os.path.isfile(folder) or os.path.isfile(f"{folder}/.zmetadata")):
+            return f"{store}{mark}{query}", path
+    return url, ""
+
+
+def place(open_node: Callable[[str, str], azarr.Ref], url: str) -> azarr.Ref:
     """What is to be opened; nothing is asked for yet. A URL that no store is for is an error of use."""
     try:
-        return open_node(url)
+        return open_node(*parted(url))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="URL") from error
     except AzarrError as error:  # a package that is missing

@@ -75,6 +75,10 @@ def fresh(response: Any) -> Any:
     return response
 
 
+NO_BYTES, ONE_BYTE = (0, 0), (0, 1)
+"""What "bytes=-0" asks for, which no object satisfies; and what is read to see whether the object is there."""
+
+
 async def answered(request: web.Request, store: Any, headers: dict[str, str]) -> web.StreamResponse:
     """What the store says of a key: 404 for nothing but what does not exist; a folder as a page of links."""
     key = request.match_info["key"]
@@ -82,12 +86,14 @@ async def answered(request: web.Request, store: Any, headers: dict[str, str]) ->
         if not key or key.endswith("/"):
             return await listed(store, key.rstrip("/"), headers)
         wanted = ranged(request.headers.get("Range", ""))
-        value: Value | None = await store.get(key, first_part(store, wanted))
+        value: Value | None = await store.get(key, first_part(store, ONE_BYTE if wanted == NO_BYTES else wanted))
     except InvalidKey as error:
         raise web.HTTPBadRequest(text=str(error), headers=headers) from error
     except TransportError as error:
         return web.Response(text=str(error), status=error.status or 502, headers=headers)
     except StoreError as error:
+        if isinstance(error.__cause__, IsADirectoryError):
+            raise web.HTTPMovedPermanently(f"{request.rel_url.raw_path}/", headers=headers | {"Cache-Control": "no-cache"}) from error
         raise web.HTTPInternalServerError(text=str(error), headers=headers) from error
     if value is None:
         raise web.HTTPNotFound(headers=headers)
@@ -119,7 +125,9 @@ def ranged(header: str) -> tuple[int, int | None] | None:
     if not found or found[0] == "bytes=-":
         return None
     if not found[1]:
-        return -int(found[2]), None
+        return (-int(found[2]), None) if int(found[2]) else NO_BYTES
+    if found[2] and int(found[2]) < int(found[1]):  # "A recipient of an invalid ranges-specifier MUST ignore it" (RFC 9110, 14.2)
+        return None
     return int(found[1]), int(found[2]) + 1 if found[2] else None
 
 
@@ -142,7 +150,7 @@ async def sent(request: web.Request, store: Any, value: Value, wanted: ByteRange
         start = max(value.size + first, 0) if first < 0 else first
         stop = value.size if last is None else min(last, value.size)
         if wanted is not None:
-            if not data.nbytes:
+            if not data.nbytes or wanted == NO_BYTES:
                 raise web.HTTPRequestRangeNotSatisfiable(headers=headers | {"Content-Range": f"bytes */{value.size}"})
             response.set_status(206)
             response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{value.size}"

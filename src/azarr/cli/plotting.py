@@ -15,6 +15,7 @@ from rich.style import Style
 from rich.text import Text
 
 import azarr
+from azarr.cli.console import parted
 from azarr.cli.selection_text import Axis
 from azarr.errors import AzarrError, MissingPackage, NodeNotFound, NotAnArray, SelectionError
 from azarr.viewer.colours import MAPS, absent, numbers, paint, usual
@@ -117,7 +118,7 @@ async def coordinate_of(url: str, array: azarr.Array, axis: int, key: Axis) -> C
         return None
     try:
         folder = "".join(place.rstrip("/").rpartition("/")[:2])
-        found = await azarr.open_array(f"{folder}{name}{query}")
+        found = await azarr.open_array(*parted(f"{folder}{name}{query}"))
     except (NodeNotFound, NotAnArray):
         return None
     if found.shape != (array.shape[axis],) or found.dtype.kind not in "iufM":

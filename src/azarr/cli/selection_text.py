@@ -22,6 +22,8 @@ def parse_axis(part: str, text: str) -> Axis:
     match bounds:
         case [int(index)]:
             return index
+        case [_, _, 0]:
+            raise ValueError(f"{part!r} in {text!r} has a step of 0; it is 1 or more, or less than 0 to go backwards")
         case [_, _] | [_, _, _]:
             return slice(*bounds)
         case _:

@@ -19,8 +19,8 @@ from azarr.context import Context
 from azarr.errors import AzarrError, ReadOnly, StoreError
 from azarr.group import Group
 from azarr.integrations import sync
-from azarr.integrations.handles import Handle, package
-from azarr.stores import Cleaning, LocalStore, MemoryStore
+from azarr.integrations.handles import Handle, package, refuse_one_process
+from azarr.stores import Cleaning, LocalStore
 from azarr.tools import verification
 from azarr.tools.copying import NOTE, REGION, Copying, Cut, copy_by, copy_objects, copy_regions, cut_nbytes, nominal, working_nbytes
 from azarr.tools.surveying import Coords
@@ -115,8 +115,9 @@ class _Copying(Copying):
     def __init__(self, cluster: Cluster, *given: Any) -> None:
         super().__init__(*given)
         self.cluster = cluster
-        if self.commits or isinstance(self.store, MemoryStore):
+        if self.commits:
             raise ReadOnly(f"{self.store!r} is of one process, so that workers cannot write to it")
+        refuse_one_process(self.store)
 
     async def objects(self, source: Array, target: Array, chunks: list[Coords]) -> None:
         task = self.task(_copy_objects, source, target)
@@ -129,7 +130,7 @@ class _Copying(Copying):
     def task(self, function: Callable[..., None], source: Array, target: Array) -> Callable[..., None]:
         """What a worker calls with some of the work."""
         note = f"{self.path}/{NOTE}".lstrip("/"), self.note
-        return partial(function, Handle(_one_thread(source)), Handle(_one_thread(target)), note)
+        return partial(function, Handle(_one_thread(source)), Handle(_one_thread(target), writes=True), note)
 
 
 def _one_thread(array: Array) -> Array:

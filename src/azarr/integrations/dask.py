@@ -60,7 +60,7 @@ def store_later(values: Any, target: Any, path: str = "", *, region: Sequence[sl
         raise SelectionError(f"values of shape {values.shape} do not fit into region {region} of an array of shape {array.shape}")
     axes = zip(array.metadata.grid.axes, values.chunks, parts, strict=True)
     aligned = values.rechunk(tuple([_aligned(axis, sizes, part) for axis, sizes, part in axes]))
-    return array, da.store([aligned], [Handle(array)], lock=False, regions=[parts], compute=False)
+    return array, da.store([aligned], [Handle(array, writes=True)], lock=False, regions=[parts], compute=False)
 
 
 def _opened(array: Array | Ref) -> Array:

@@ -13,13 +13,17 @@ import numpy as np
 from azarr.access import Access
 from azarr.array import Array
 from azarr.dtypes import NumPyDType
-from azarr.errors import MissingPackage
+from azarr.errors import MissingPackage, ReadOnly
 from azarr.integrations import sync
 from azarr.metadata import ArrayMetadata
 
 KEPT = 64
 """Stores whose connections a process keeps, at most."""
 _kept: dict[str, Access] = {}
+MEMORY = {"MemoryStore", "MemoryFileSystem"}
+"""Classes of stores and filesystems in memory: azarr's, obstore's and zarr-python's; fsspec's."""
+BENEATH = ("inner", "store", "_store", "_shared", "fs", "sync_fs")
+"""Where stores and filesystems that stand on others have them."""
 
 
 def package(name: str) -> Any:
@@ -30,12 +34,25 @@ def package(name: str) -> Any:
         raise MissingPackage("computing with dask", name.partition(".")[0], "pip install 'azarr[dask]'") from error
 
 
-class Handle:
-    """What dask takes for an array: `handle[key]` reads, `handle[key] = values` writes, and both wait until it is done."""
+def of_one_process(store: Any) -> bool:
+    """Whether the objects are in the memory of this process, so that what another writes to its copy is lost."""
+    if MEMORY & {kind.__name__ for kind in getattr(store, "_class", store.__class__).__mro__}:
+        return True
+    return any(of_one_process(each) for name in BENEATH if (each := getattr(store, name, None)) is not None)
 
-    def __init__(self, array: Array) -> None:
-        self.array = array
-        access = array.access
+
+def refuse_one_process(store: Any) -> None:
+    """Errors: `ReadOnly` for a store of one process, where others are to write to it."""
+    if of_one_process(store):
+        raise ReadOnly(f"{store!r} is of one process, so that workers cannot write to it")
+
+
+class Handle:
+    """What dask takes for an array: `handle[key]` reads, `handle[key] = values` writes if it `writes`; both wait until it is done."""
+
+    def __init__(self, array: Array, *, writes: bool = False) -> None:
+        access = array.access if writes else array.access._replace(mode="r")
+        self.array = array if writes else Array(array.metadata, access, array.path)
         tokenize = package("dask.base").tokenize
         self.token: str = tokenize(access.store, access.context.__reduce__(), access.mode, access.lenient)
 
@@ -63,6 +80,8 @@ class Handle:
         return "azarr", self.token, self.array.path, self.array.metadata.document
 
     def __reduce__(self) -> Any:
+        if self.array.access.mode != "r":
+            refuse_one_process(self.array.store)
         return restored, (self.token, self.array.access, self.array.metadata, self.array.path)
 
 

@@ -46,6 +46,8 @@ class AzarrBackend(backends.BackendEntrypoint):
         tree = filename_or_obj
         if not isinstance(tree, StoredTree):
             tree = sync.run(open_stored(tree, below=True, **opening))
+        if opening.get("group"):  # the names are relative to it, as of xarray's own backend
+            tree = {path.lstrip("/") or ".": stored for path, stored in tree.items()}
         return waited(lambda: {path: _decoded(stored, drop_variables, options) for path, stored in tree.items()})
 
     def open_datatree(self, filename_or_obj: Any, **options: Any) -> Any:

@@ -228,7 +228,7 @@ def encoding_of(array: azarr.Array) -> dict[str, Any]:
     if metadata.zarr_format == 2:
         document = metadata.document
         pressed = () if document["compressor"] is None else (document["compressor"],)
-        found: dict[str, Any] = {"compressors": pressed, "filters": tuple(document["filters"] or ())}
+        found: dict[str, Any] = {"compressors": pressed, "filters": tuple(map(filter_of, document["filters"] or ()))}
     else:
         codecs = array.codecs
         if shards is not None:
@@ -240,6 +240,14 @@ def encoding_of(array: azarr.Array) -> dict[str, Any]:
         found["dtype"] = array.dtype
     sizes = array.chunks or tuple(sizes_along(axis) for axis in metadata.grid.axes)
     return {"chunks": sizes, "shards": shards, **found}
+
+
+def filter_of(document: dict[str, Any]) -> Any:
+    """A filter of v2 as an object of numcodecs, which is all that zarr-python takes, or as it stands where numcodecs does not know it."""
+    try:
+        return import_module("numcodecs").get_codec(document)
+    except (ImportError, ValueError, TypeError):
+        return document
 
 
 def sizes_along(axis: Any) -> int | tuple[int, ...]:

@@ -22,9 +22,13 @@ from azarr.document import dump
 from azarr.errors import InvalidKey, MetadataError, NodeNotFound
 from azarr.grid import check_path
 from azarr.integrations import sync
+from azarr.integrations.handles import refuse_one_process
 from azarr.integrations.xarray_reading import awaited, backends, coding, dimensions_of, keeps_consolidated, variable, xarray
 from azarr.metadata import ArrayMetadata, GroupMetadata
 from azarr.stores import Listing
+
+VARYING = {"vlen-utf8": str, "vlen-bytes": bytes}
+"""Filters of v2, and the data type of what they store. xarray turns what was read into text or bytes of one size."""
 
 
 @dataclass(eq=False)
@@ -39,6 +43,11 @@ class Target:
     ready: bool = False
     waiting: list[tuple[Any, Any]] = field(default_factory=list[Any])
 
+    def __reduce__(self) -> Any:
+        if self.array is not None:
+            refuse_one_process(self.array.store)
+        return object.__reduce__(self)
+
     def resize(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
 
@@ -47,6 +56,11 @@ class Target:
             sync.run(self.put(region, values))
         else:
             self.waiting.append((region, values))
+
+    def check(self, access: Access, prefix: str) -> None:
+        """Make the codecs of an array to be, which nothing is stored of yet. Errors: `UnknownCodec`, `MetadataError`, `LimitExceeded`."""
+        if self.metadata is not None:
+            azarr.Array(self.metadata, access, prefix + self.name).layout  # noqa: B018
 
     async def make(self, access: Access, prefix: str, overwrite: bool) -> None:
         """Create the array, or bring it to its shape."""
@@ -103,6 +117,9 @@ class Draft(coding.ZarrStore):
             given[name] = given[name].copy(deep=False)
             given[name].encoding = held.encoding
         encoded, self.attributes = self.encode(given, attributes)
+        for each in encoded.values():
+            if chunks := each.encoding.get("chunks"):
+                each.encoding["chunks"] = lengths(chunks, each.shape)
         for name, held in decoded.items():
             encoded[name] = coding._validate_and_transpose_existing_dims(name, encoded[name], held, self._write_region, along)
         if mode == "a-" and along is not None:
@@ -122,10 +139,15 @@ class Draft(coding.ZarrStore):
             raise ValueError(f'Differing "write_empty_chunks" values in encoding and parameters: {empty} and {self._write_empty}')
         chunks = encoding.get("chunks", "auto")
         zarr_format = self.zarr_group.metadata.zarr_format
+        filters = codecs_of(encoding.get("filters"))
+        if dtype.metadata and dtype.metadata.get("element_type") is str:
+            dtype = str
+        elif zarr_format == 2 and isinstance(filters, list) and dtype.kind in "SUTO":
+            dtype = next((kind for name, kind in VARYING.items() if {"id": name} in filters), dtype)
         metadata: ArrayMetadata = tool("creation").array_metadata(
-            shape=shape, dtype=str if dtype.metadata and dtype.metadata.get("element_type") is str else dtype,
+            shape=shape, dtype=dtype,
             chunks=chunks if isinstance(chunks, str) else [max(1, size) for size in chunks], shards=encoding.get("shards"),
-            filters=codecs_of(encoding.get("filters")), serializer=codecs_of(encoding.get("serializer", "auto")),
+            filters=filters, serializer=codecs_of(encoding.get("serializer", "auto")),
             compressors=codecs_of(encoding.get("compressors", "auto")), fill_value=fill_value, attributes=checked(attrs),
             dimension_names=encoding.get("dimension_names"), zarr_format=zarr_format, order=encoding.get("order", "C"),
             chunk_key_encoding=encoding.get("chunk_key_encoding"),
@@ -139,13 +161,31 @@ class Draft(coding.ZarrStore):
         return target
 
 
+def lengths(chunks: Any, shape: tuple[int, ...]) -> Any:
+    """The chunks of an encoding, where -1 is the whole axis; for all axes, or the same for each. Errors: `ValueError`."""
+    if isinstance(chunks, int):
+        chunks = (chunks,) * len(shape)
+    if not isinstance(chunks, list | tuple) or len(cast("tuple[Any]", chunks)) != len(shape):
+        return cast("Any", chunks)  # xarray says what is wrong with it, or takes none of it
+    if any(isinstance(size, int) and size < -1 for size in cast("tuple[Any]", chunks)):
+        raise ValueError(f"chunks are of 1 element or more, or -1 for the whole axis, not {chunks}")
+    return tuple([length if size == -1 else size for size, length in zip(cast("tuple[Any]", chunks), shape, strict=True)])
+
+
 def codecs_of(given: Any) -> Any:
     """Codecs as documents have them, of objects of zarr-python or numcodecs too; none is None, and "auto" stays."""
-    if given is None or isinstance(given, str | Mapping):
-        return cast("Any", given)
     if isinstance(given, list | tuple):
         return [codecs_of(each) for each in cast("list[Any]", given)] or None
-    return given.to_dict() if hasattr(given, "to_dict") else given.get_config()
+    if hasattr(given, "to_dict"):
+        return plain(given.to_dict())
+    return plain(given.get_config() if hasattr(given, "get_config") else given)
+
+
+def plain(value: Any) -> Any:
+    """What JSON has for it: a list for a tuple, also inside."""
+    if isinstance(value, Mapping):
+        return {name: plain(each) for name, each in cast("Mapping[str, Any]", value).items()}
+    return [plain(each) for each in cast("list[Any]", value)] if isinstance(value, list | tuple) else value
 
 
 def checked(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,12 +232,13 @@ async def write(
         return draft, writer
 
     draft, writer = await awaited(drafted)
-    attributes = checked(draft.attributes or {})
+    attributes, prefix, targets = checked(draft.attributes or {}), f"{path}/" if path else "", list(draft.targets.values())
+    for target in targets:
+        target.check(access, prefix)
     if node is None:
         await create(access, path, GroupMetadata(attributes, found.zarr_format), overwrite=mode == "w")
     elif attributes and mode != "r+":
         await node.update_attrs(attributes)
-    prefix, targets = f"{path}/" if path else "", list(draft.targets.values())
     await all_of([target.make(access, prefix, False) for target in targets])
     await all_of([target.put(*each) for target in targets for each in target.waiting])
     if writer.sources:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
-from azarr.errors import StoreError, TimedOut, TransportError, TruncatedBody
+from azarr.errors import AzarrError, MissingPackage, TimedOut, TransportError, TruncatedBody
 from azarr.stores.http import TRANSIENT
 
 MISSING = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
@@ -40,10 +40,13 @@ def status_of(error: BaseException) -> int | None:
     return next((status for each in _chain(error) if (status := _status(each)) is not None), None)
 
 
-def translated(error: Exception) -> StoreError:
+def translated(error: Exception) -> AzarrError:
     """`error` as one of azarr's. Raise it from None: errors of HTTP clients show whole URLs, and so would a traceback."""
-    if isinstance(error, StoreError):
+    if isinstance(error, AzarrError):
         return error
+    if isinstance(error, ImportError):
+        names = [each.name for each in _chain(error) if isinstance(each, ImportError) and each.name]
+        return MissingPackage("the store", names[-1] if names else "of its driver", str(error))
     status, kinds = status_of(error), {kind for each in _chain(error) for kind in _kinds(each)}
     transient = bool(kinds & (BROKEN | WAITED | CUT)) if status is None else status in TRANSIENT
     facts: dict[str, Any] = {"status": status, "transient": transient}

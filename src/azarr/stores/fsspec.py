@@ -52,8 +52,8 @@ class FsspecStore:
         self._shared: Any = None
         """The filesystem; None if each loop has its own, or if it is not made yet."""
         if isinstance(fs_or_url, str):
-            root = self._of_url(fs_or_url)
-            self._root = f"{root.rstrip('/')}/{path}" if path else root
+            root, mark, query = self._of_url(fs_or_url).partition("?")
+            self._root = f"{root.rstrip('/')}/{path}{mark}{query}" if path else f"{root}{mark}{query}"
         elif storage_options:
             raise TypeError("storage_options are for a URL; this filesystem has its own")
         else:
@@ -63,8 +63,12 @@ class FsspecStore:
         names: list[str] = [protocol] if isinstance(protocol, str) else list(protocol)
         self._quoted = "http" in names
         self._root, self._query = self._root.partition("?")[::2] if self._quoted else (self._root, "")
+        self._start = self._root and self._root.rstrip("/") + "/"  # of some filesystems no path begins with a slash
         self._root = self._root.rstrip("/")
         place = self._root if "://" in self._root else f"{names[0]}://{self._root}"
+        if isinstance(fs_or_url, str) and "://" in fs_or_url and not self._quoted:  # paths of some filesystems are without the host
+            first = fs_or_url.partition("::")[0]
+            place = f"{first.rstrip('/')}/{path}" if path else first
         self._shown = f"FsspecStore({redact(place)!r})"
         self._told = False
         self._made: dict[asyncio.AbstractEventLoop, tuple[Any, AsyncGenerator[None]]] = {}
@@ -212,12 +216,13 @@ class FsspecStore:
 
     def _finds(self) -> bool:
         """Whether the filesystem has a deep listing of its own. The general one of fsspec leaves out what it could not list."""
-        method = "_find" if self._class.async_impl is True else "find"
-        return not getattr(self._class, method).__module__.startswith(("fsspec.spec", "fsspec.asyn"))
+        kind: Any = self._class if self._shared is None else _below(self._shared).__class__
+        method = "_find" if kind.async_impl is True else "find"
+        return not getattr(kind, method).__module__.startswith(("fsspec.spec", "fsspec.asyn"))
 
     async def _names(self, method: str, prefix: str) -> list[str]:
         """Names below `prefix`; those of folders end in "/". What cannot be a key is left out, as nobody could read it."""
-        path = self._at(prefix) if prefix else self._root + (f"?{self._query}" if self._query else "")
+        path = self._at(prefix) if prefix else (self._root or self._start) + (f"?{self._query}" if self._query else "")
         try:
             fs = await self._filesystem()
             fs.invalidate_cache()
@@ -242,12 +247,12 @@ class FsspecStore:
     def _at(self, key: str) -> str:
         """The path of an object; for HTTP, its URL."""
         check_key(key)
-        return f"{self._root}/{quote(key)}{f'?{self._query}' if self._query else ''}" if self._quoted else f"{self._root}/{key}"
+        return f"{self._start}{quote(key)}{f'?{self._query}' if self._query else ''}" if self._quoted else f"{self._start}{key}"
 
     async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
         """What a method of the filesystem gives, where the filesystem belongs."""
         fs = await self._filesystem()
-        if fs.async_impl is not True:
+        if _below(fs).async_impl is not True:
             return await offload(partial(getattr(fs, method), *arguments, **options))
         call = getattr(fs, f"_{method}")(*arguments, **options)
         if fs.asynchronous:
@@ -297,6 +302,11 @@ def _closed_with(context: Context) -> weakref.WeakSet[FsspecStore]:
 async def _close_all(stores: weakref.WeakSet[FsspecStore]) -> None:
     for store in list(stores):
         await store.close()
+
+
+def _below(fs: Any) -> Any:
+    """The filesystem that answers: where this is a folder of another, that one. A folder says that it is asynchronous in any case."""
+    return _below(fs.fs) if fs.protocol == "dir" else fs
 
 
 async def _keep(fs: Any, made: dict[Any, Any], loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None]:
