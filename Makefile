@@ -90,4 +90,4 @@ bench-browser: .venv/.done ## compares with zarrita.js in one page of Chromium; 
 	touch $@
 
 clean:
-	rm -rf .venv .venv-peers site .coverage* .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers build site demo.png .coverage* .pytest_cache .ruff_cache .hypothesis

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import codeop
 import inspect
 import io
 import itertools
@@ -141,6 +142,17 @@ def steps(code: str) -> list[tuple[ast.stmt, str | None]]:
     return [(statement, "\n".join(expected[place]) if place in expected else None) for place, statement in enumerate(body)]
 
 
+def typed(code: str) -> None:
+    """Take in `code` as `python -m asyncio` does, line by line: what is indented ends with an empty line."""
+    compiler, waiting = codeop.CommandCompiler(), list[str]()
+    compiler.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    for line in [*code.splitlines(), ""]:
+        waiting.append(line)
+        if compiler("\n".join(waiting)) is not None:
+            waiting = []
+    assert not "".join(waiting), waiting
+
+
 def commands(code: str) -> Iterator[tuple[int, str, str]]:
     """The lines `$ azarr ...` of a block, each with its number and the lines that follow it."""
     lines = code.splitlines()
@@ -172,6 +184,13 @@ def test_each_python_block_runs_and_gives_what_it_says(path: Path, zarr_format: 
     session = run_file(path, text, folder, zarr_format)
     assert not session.differences, "\n\n".join(session.differences)
     assert bool(session.compared) == ("```python" in text), "a file with code says what some of it gives"
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "docs" / "tutorial.md"], ids=name)
+def test_blocks_that_are_said_to_run_in_a_console_are_such_as_it_takes(path: Path) -> None:
+    for block in blocks(path, path.read_text(encoding="utf-8")):
+        if block.language == "python":
+            typed(block.code)
 
 
 def test_the_tutorial_has_a_row_for_each_extra() -> None:

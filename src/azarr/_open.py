@@ -33,7 +33,7 @@ def open(  # noqa: A001  # the verb of the field, always written azarr.open
 
     `store` is a URL, with `storage_options` for its store, a path, a mapping of keys to bytes, or a store. `mode` is "r", or "r+" to write.
     `consolidated`: None uses consolidated metadata where they are, True insists, False does not look.
-    `lenient` accepts what old writers left behind. Errors when awaited: `NodeNotFound`, `MetadataError`, `StoreError`.
+    `lenient` accepts what only other readers accept. Errors when awaited: `NodeNotFound`, `MetadataError`, `StoreError`.
     """
     return _ref("node", store, path, mode, zarr_format, consolidated, lenient, context, storage_options)
 

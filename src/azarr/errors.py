@@ -1,4 +1,4 @@
-"""Every exception azarr raises on purpose. Knows nothing else of azarr::
+"""The exceptions azarr raises on purpose. Knows nothing else of azarr::
 
     AzarrError
     ├── MetadataError (ValueError): UnknownCodec, UnknownDataType
@@ -7,7 +7,7 @@
     ├── InvalidKey, LimitExceeded (ValueError), SelectionError (IndexError), ReadOnly (PermissionError)
     └── StoreError (OSError)
         ├── TransportError: TruncatedBody, RangeNotHonoured, TimedOut (TimeoutError)
-        ├── ObjectChanged, WriteConflict, PartialWrite
+        ├── ObjectChanged, WriteConflict, PartialWrite; TargetRefused of stores.references, SessionReadOnly of integrations.icechunk
         └── CorruptData (ValueError): ChunkDecodeError, ChecksumError, ShardIndexError
 
 Each says what, where, and what to do now, and carries the same as attributes.

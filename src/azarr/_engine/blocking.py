@@ -102,7 +102,7 @@ def _at_once(reading: Reading, reader: Reader) -> bool:
 
 
 def _work(reading: Reading) -> Generator[None]:
-    """One worker; a step is one chunk, a row of them, or some of a shard."""
+    """One worker; a step is one chunk, a row of them, or some of a shard. Without threads, the loop runs it, and others between steps."""
     scratch = spare_scratch()
     try:
         reader = reading.target.store.reader()

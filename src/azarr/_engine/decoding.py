@@ -112,8 +112,8 @@ class Reading:
         self._lock, self.stopped, self.reused, self._restarts = threading.Lock(), False, False, 0
         self.key, self.pipeline = target.key, target.layout.pipeline
         self.pinned: dict[str, str | None] = {}
-        # Without index arrays, fields and transposed shards, a piece is one slice of the chunk and one of the result.
         self.cache, self.progress, self._since = cache, progress, 0 if cache is None else cache.writes
+        # Without index arrays, fields and transposed shards, a piece is one slice of the chunk and one of the result.
         self._simple = fields is None and target.layout.plain and region.sliced
 
     @property

@@ -105,6 +105,6 @@ def _result(shape: tuple[int, ...], dtype: NumPyDType, context: Context, out: np
             raise LimitExceeded(f"a result of shape {shape} would take {nbytes:,} bytes, more than there is memory") from error
     shape += dtype.shape
     if out.shape != shape or out.dtype != dtype.base or not out.flags.writeable:
-        only = ", read-only" * (not out.flags.writeable)
-        raise SelectionError(f"out must be writable, of shape {shape} and dtype {dtype.base}; it is {out.shape}, {out.dtype}{only}")
+        has = f"{out.shape}, {out.dtype}{', read-only' * (not out.flags.writeable)}"
+        raise SelectionError(f"out must be writable, of shape {shape} and dtype {dtype.base}; it is {has}")
     return out

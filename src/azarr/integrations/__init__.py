@@ -1,1 +1,1 @@
-"""Bridges to other packages: outside the core, each loaded when it is asked for."""
+"""Bridges to other packages, and to what Linux has for local files and sockets: outside the core, each loaded at its first use."""

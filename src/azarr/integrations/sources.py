@@ -56,7 +56,7 @@ def store_of(source: Any, context: Context | None) -> Store:
     if (zarr := sys.modules.get("zarr.abc.store")) is not None:
         if isinstance(source, zarr.Store):
             return import_module("azarr.integrations.zarr_stores").store_of(source)
-        if isinstance(getattr(source, "store", None), zarr.Store):
+        if isinstance(getattr(getattr(source, "store_path", None), "store", None), zarr.Store):
             raise TypeError(f"a store is needed, not this {type(source).__name__} of zarr-python: pass its .store, and its .path")
     if hasattr(source, "fs") and hasattr(source, "root"):
         return _fsspec(source.fs, source.root, context=context)

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from azarr.context import Context
 from azarr.errors import StoreError, redact
@@ -204,8 +204,3 @@ def _refused(target: str, why: str) -> TargetRefused:
     if "@" in shown:  # also where it is no URL
         shown = re.sub(r"(?<=//)[^/]*@", "***@", shown)
     return TargetRefused(f"the target {redact(shown)!r} is refused: {why}. Allow it by targets=[prefix, ...] or stores={{prefix: store}}")
-
-
-def url_of(place: Place) -> str:
-    """`place` as a URL, without its query."""
-    return f"{place.scheme}://{place.authority}/" + "/".join(quote(part) for part in place.parts)

@@ -1,1 +1,1 @@
-"""Verbs over whole trees, outside the core: they are loaded when they are first asked for, and nothing of the core knows them."""
+"""What the core names and loads at its first use (creating, changing, streaming), and verbs over whole trees: all outside the core."""
