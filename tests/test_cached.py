@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import pickle
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -321,6 +324,48 @@ async def test_the_disk_is_bounded_in_bytes_and_the_longest_unused_go_first(tmp_
     assert inner.requests == []
     await store.get("k/1")
     assert inner.requests == [("k/1", None)]
+
+
+async def test_several_caches_of_one_folder_hold_it_to_its_bound(tmp_path: Path):
+    caches = [Cached({f"{k}/{n}": bytes(10) for n in range(100)}, memory=0, disk=tmp_path, disk_size=8000) for k in range(4)]
+    for number in range(100):
+        for k, store in enumerate(caches):
+            await store.get(f"{k}/{number}")
+            assert on_disk(tmp_path) <= 8000 + 4 * 500
+
+
+async def test_what_killed_processes_left_half_written_is_deleted(tmp_path: Path):
+    old, new = tmp_path / "staged-1", tmp_path / "staged-2"
+    old.write_bytes(bytes(1000))
+    new.write_bytes(bytes(1000))
+    os.utime(old, (1e9, 1e9))
+    await Cached({"key": b"value"}, disk=tmp_path).get("key")
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+@pytest.mark.parametrize("verb", ["write", "forget", "both"])
+async def test_a_disk_that_is_full_or_may_not_be_written_to_is_no_error_and_gives_nothing_old(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refused(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = Cached(MemoryStore({"key": b"old"}), recheck=False, disk=tmp_path, memory=0)
+    value = await before.get("key")
+    assert value is not None
+    for name in ("write", "forget") if verb == "both" else (verb,):
+        monkeypatch.setattr(caching._Folder, name, refused)
+    store: Any = Cached(MemoryStore({"key": b"old"}), recheck=False, disk=tmp_path, memory=0)
+    assert bytes((await store.get("key")).data) == b"old"
+    await store.set("key", b"new")
+    assert bytes((await store.get("key")).data) == b"new"
+    assert bytes((await store.get("key")).data) == b"new"
+
+
+async def test_it_may_be_pickled(tmp_path: Path):
+    store = Cached(HTTPStore("https://host/data"), memory=1000, disk=tmp_path, disk_size=5000, recheck=60)
+    again = pickle.loads(pickle.dumps(store))
+    assert (repr(again), again.recheck, again._most, again._disk.most, again._disk.path) == (repr(store), 60, 1000, 5000, tmp_path)
 
 
 async def test_a_file_of_the_cache_that_was_damaged_anywhere_is_not_believed(tmp_path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import socket
 import ssl
@@ -557,6 +558,59 @@ async def test_a_name_that_means_nothing_is_an_error_that_says_so(monkeypatch: p
     async with Context(retries=Retries(attempts=2, first=0)) as context:
         with pytest.raises(TransportError, match=r"no connection \(gaierror: Name or service not known\) \(after 2 attempts\)"):
             await azarr.open_array("http://host.test/data", zarr_format=3, context=context)
+
+
+# Proxies
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """One that names no proxies."""
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+async def test_the_proxy_of_the_environment_is_asked(name: str, environment: pytest.MonkeyPatch):
+    async with speaking(GOOD) as proxy, Context() as context:
+        environment.setenv(name, proxy.url.replace("://", "://someone:hunter2@"))
+        store = HTTPStore("http://host.test/data?a=b", context=context)
+        for _ in range(2):
+            assert (await store.get("key") or (b"",))[0] == b"good"
+        first, *headers = proxy.requests[-1].split("\r\n")
+        assert first == "GET http://host.test/data/key?a=b HTTP/1.1"
+        assert "Proxy-Authorization: Basic c29tZW9uZTpodW50ZXIy" in headers
+
+
+async def test_a_proxy_that_refuses_is_an_error_that_does_not_tell_its_password(environment: pytest.MonkeyPatch):
+    spoken = answer(b"", "Content-Length: 0", line="HTTP/1.1 407 Proxy Authentication Required")
+    for scheme in ("http", "https"):
+        async with speaking(spoken) as proxy, Context() as context:
+            environment.setenv(f"{scheme}_proxy", proxy.url.replace("://", "://someone:hunter2@"))
+            with pytest.raises(TransportError, match="407") as caught:
+                await HTTPStore(f"{scheme}://host.test/data", context=context).get("key")
+            assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "host"),
+    [
+        ({"http_proxy": "127.0.0.1:1"}, "127.0.0.1"),
+        ({"http_proxy": "127.0.0.1:1"}, "localhost"),
+        ({"http_proxy": "127.0.0.1:1", "no_proxy": "other.test, .host.test"}, "a.host.test"),
+        ({"http_proxy": "127.0.0.1:1", "no_proxy": "*"}, "host.test"),
+        ({"https_proxy": "127.0.0.1:1"}, "host.test"),
+        ({"http_proxy": ""}, "host.test"),
+        ({"http_proxy": "socks5://127.0.0.1:1"}, "host.test"),
+    ],
+)
+async def test_where_no_proxy_is_meant_none_is_asked(names: dict[str, str], host: str, environment: pytest.MonkeyPatch):
+    for name, value in names.items():
+        environment.setenv(name, value)
+    async with speaking(GOOD, name=host) as speaker, Context() as context:
+        Names(environment, "127.0.0.1")
+        assert await get(speaker, context) == b"good"
 
 
 # TLS

@@ -12,6 +12,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +29,8 @@ INDEXED = "indexeddb://"
 """How the name of a database begins where a folder is asked for."""
 OVERHEAD = 300
 """Bytes that an entry in memory takes beside its data."""
+ABANDONED = 3600.0
+"""Seconds after which a file that is still being written is one of a process that was killed."""
 
 
 class _Entry(NamedTuple):
@@ -40,7 +43,8 @@ class _Entry(NamedTuple):
 
 class Cached:
     """`inner`, a store or what `open` takes for one, with what it answers kept: in at most `memory` bytes, and in at most `disk_size`
-    bytes of files in the folder `disk`, or in browsers of the database `disk="indexeddb://name"`.
+    bytes of files in the folder `disk`, or in browsers of the database `disk="indexeddb://name"`. Where the disk is full or refuses, it is
+    not kept there. Several caches may have one folder: each holds all that is there to its own `disk_size`, and looks now and then.
 
     `recheck` says when an answer is checked before it is given again: "open" after each opening of a node, True always, False never,
     a number after so many seconds. Where the store can tell by the version that an object is the same, that moves no data. Parts of
@@ -54,7 +58,7 @@ class Cached:
         if isinstance(recheck, str) and recheck != "open":
             raise ValueError(f'recheck is "open", True, False or a number of seconds, not {recheck!r}')
         self.inner = inner = store_from(inner)
-        self.recheck = recheck
+        self.recheck, self._options = recheck, {"memory": memory, "disk": disk, "disk_size": disk_size, "recheck": recheck}
         self.gap: int | None = getattr(inner, "gap", None)
         self._most, self.nbytes = bytes_of(memory), 0
         self._kept: OrderedDict[What, _Entry] = OrderedDict()
@@ -71,6 +75,9 @@ class Cached:
 
     def __repr__(self) -> str:
         return f"Cached({self.inner!r})"
+
+    def __reduce__(self) -> Any:  # what it has in memory stays where it is
+        return partial(Cached, **self._options), (self.inner,)
 
     @property
     def ranges(self) -> bool:
@@ -116,8 +123,7 @@ class Cached:
             raise
         if answer is UNCHANGED and before is not None:
             self._keep(what, _Entry(before, asked, openings), since)
-            if self._disk is not None:
-                await self._on_disk("touch", what, asked)
+            await self._on_disk("touch", what, asked)
             return Checked(*before)
         if answer is not None and match is not None and answer.version != match:
             self.forget(what[0])
@@ -158,13 +164,18 @@ class Cached:
         """Delete the files of what was forgotten; before what made that necessary returns."""
         while self._deleting:
             for key, since in list(self._deleting.items()):
-                await self._on_disk("forget", key)
+                try:
+                    await self._on_disk("forget", key)
+                except OSError:  # what cannot be deleted must not be read
+                    self._disk = None
                 with self._lock:
                     if self._deleting.get(key) == since:  # else it was forgotten again meanwhile
                         del self._deleting[key]
 
     async def _on_disk(self, verb: str, *arguments: Any) -> Any:
         """What the disk does; off the loop where that blocks."""
+        if self._disk is None:
+            return None
         do = getattr(self._disk, verb)
         return await (offload(lambda: do(*arguments)) if isinstance(self._disk, _Folder) else do(*arguments))
 
@@ -209,7 +220,8 @@ class Cached:
 
     async def _write(self, what: What, value: Value, checked: float, since: int) -> None:
         try:
-            await self._on_disk("write", what, value, checked)
+            with suppress(OSError):  # it is full, or may not be written to
+                await self._on_disk("write", what, value, checked)
         finally:
             if since != self._forgotten:  # meanwhile
                 self._deleting[what[0]] = self._forgotten
@@ -260,7 +272,8 @@ class _Folder:
     """A file for each answer. When it was changed is when it was checked, when it was read when it was used; processes may share it."""
 
     def __init__(self, path: Path, most: int, store: str) -> None:
-        self.path, self.most, self.store, self._nbytes = path, most, store, -1
+        self.path, self.most, self.store, self._room = path, most, store, 0
+        """`_room` are the bytes that may be written before what is there is counted again."""
         self._lock = threading.Lock()
 
     def _file(self, what: What) -> Path:
@@ -276,7 +289,8 @@ class _Folder:
             return None
         if (kept := unpacked(what, data)) is not None:
             return kept, changed
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
         return None
 
     def write(self, what: What, value: Value, checked: float) -> None:
@@ -292,8 +306,8 @@ class _Folder:
             staged.unlink(missing_ok=True)
         self.touch(what, checked)
         with self._lock:
-            self._nbytes += len(data)
-            if self._nbytes < len(data) or self._nbytes > self.most:
+            self._room -= len(data)
+            if self._room < 0:
                 self._trim()
 
     def touch(self, what: What, checked: float) -> None:
@@ -302,24 +316,30 @@ class _Folder:
 
     def forget(self, key: str) -> None:
         folder = self._file((key, None)).parent
-        with suppress(OSError):
+        with suppress(FileNotFoundError):
             for path in list(folder.iterdir()):
                 path.unlink(missing_ok=True)
 
     def _trim(self) -> None:
         """Count what there is, and delete the longest unused until a tenth is free."""
         found = list[tuple[float, int, Path]]()
+        for path in self.path.glob("staged-*"):
+            with suppress(OSError):
+                if path.stat().st_mtime < time.time() - ABANDONED:
+                    path.unlink()
         for path in self.path.glob("*/*"):
             with suppress(OSError):
                 status = path.stat()
                 found.append((status.st_atime, status.st_size, path))
-        self._nbytes = sum(size for _, size, _ in found)
-        if self._nbytes > self.most:
+        nbytes = sum(size for _, size, _ in found)
+        if nbytes > self.most:
             for _, size, path in sorted(found):
-                path.unlink(missing_ok=True)
-                self._nbytes -= size
-                if self._nbytes <= self.most * 0.9:
-                    return
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+                    nbytes -= size
+                if nbytes <= self.most * 0.9:
+                    break
+        self._room = min(self.most - nbytes, self.most // 16)  # others write there, too
 
 
 def _head(key: str, body: bytes, version: str | None, size: int | None) -> dict[str, Any]:

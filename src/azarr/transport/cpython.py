@@ -16,6 +16,7 @@ from azarr.context import Context
 from azarr.errors import MissingPackage, StoreError, TimedOut, TransportError, TruncatedBody
 from azarr.stores.http import shown
 from azarr.transport.http1 import CONNECT, SENT, Client, Unusual, origin_of
+from azarr.transport.proxies import proxy_of
 from azarr.transport.response import Response
 
 
@@ -28,6 +29,10 @@ async def fetch(url: str, *, headers: Mapping[str, str], context: Context, most:
     if clients.process != os.getpid():
         raise StoreError("the process was forked while this event loop ran; connections cannot be shared: run a loop of its own")
     (origin, target), headers = origin_of(url), {**SENT, **headers}
+    if origin not in clients.proxies:
+        clients.proxies[origin] = proxy = await proxy_of(origin)
+        if proxy is not None:
+            clients.plain.unusual.add(origin)
     if target and origin not in clients.plain.unusual:
         try:
             return await clients.plain.get(origin, target, headers=headers, most=most, patience=context.timeout)
@@ -47,6 +52,8 @@ class _Clients:
     def __init__(self) -> None:
         self.plain, self.process = Client(), os.getpid()
         self.keeper: AsyncGenerator[None, None]
+        self.proxies = dict[str, str | None]()
+        """Those of origins, as far as they were asked for."""
         self._session: Any = None
 
     async def full(self, url: str, headers: Mapping[str, str], most: int | None, patience: float) -> Response:
@@ -61,7 +68,8 @@ class _Clients:
         limits = aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT, patience), sock_read=patience)
         came = 0
         try:
-            asked = self._session.get(yarl.URL(url, encoded=True), headers=headers, allow_redirects=False, timeout=limits)
+            proxy: Any = {"proxy": self.proxies[origin_of(url)[0]], "allow_redirects": False}
+            asked = self._session.get(yarl.URL(url, encoded=True), headers=headers, timeout=limits, **proxy)
             async with asked as answer:
                 found = {name.lower(): value for name, value in answer.headers.items()}
                 if (framing := found.get("transfer-encoding", "chunked")).lower() != "chunked":
