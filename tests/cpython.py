@@ -40,6 +40,8 @@ NEEDS: dict[str, str] = {
     "stores/test_http.py::test_connection_refused_is_a_transport_error": PORT,
     "stores/test_http.py::test_secrets_of_a_url_are_in_no_error[*cut]": RESUMED,
     "stores/test_http.py::test_secrets_of_a_url_are_in_no_error_without_a_server": PORT,
+    "stores/test_local.py::test_a_folder_that_is_made_again_is_read": DISK,
+    "stores/test_local.py::test_a_lock_ends_with_its_block_in_forked_processes_too": DISK,
     "stores/test_local.py::test_key_too_long_for_the_system_is_an_error_not_missing": DISK,
     "stores/test_local.py::test_what_dead_writers_left_is_gone_once_a_node_is_opened_to_be_written_to": DISK,
     "stores/test_local.py::test_write_that_fails_half_way_leaves_the_old_object_and_nothing_else": DISK,

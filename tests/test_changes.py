@@ -81,7 +81,8 @@ async def test_what_changing_attributes_gives_is_the_array_that_is_stored(zarr_f
     changed = await array.update_attrs({"a": 1, **({"_ARRAY_DIMENSIONS": ["y"]} if zarr_format == 2 else {})})
     assert (changed.shape, changed.dimension_names) == ((5,), ("y" if zarr_format == 2 else "x",))
     assert changed.metadata == (await azarr.open_array(store)).metadata
-    assert (await (await azarr.copy(changed, {}))[...]).tolist() == [4, 4, 1, 2, 3]
+    copied: Any = await azarr.copy(changed, {})
+    assert (await copied[...]).tolist() == [4, 4, 1, 2, 3]
 
 
 @FORMATS

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -328,6 +330,92 @@ async def test_a_forked_process_that_goes_on_with_the_loop_of_its_parent_is_told
             f"child {VALUES}",
             f"0 {VALUES}",
         ]
+
+
+FORKED_WHILE_WRITING = """\
+import asyncio, os, threading, azarr
+
+class Slow(azarr.stores.MemoryStore):
+    slow, begun, go = True, threading.Event(), threading.Event()
+
+    def put(self, key, data, version="*"):
+        if self.slow and key == "c/0":
+            self.begun.set()
+            self.go.wait()
+        return super().put(key, data, version)
+
+async def written(value):
+    await asyncio.wait_for(array[...].write(value), 10)
+    return (await array[...]).tolist()
+
+store = Slow()
+array = asyncio.run(azarr.create_array(store, shape=(2,), dtype="u1", chunks=(2,)))
+thread = threading.Thread(target=lambda: print(asyncio.run(written(1))))
+thread.start()
+store.begun.wait()
+if (child := os.fork()) == 0:
+    store.slow = False
+    print("child", asyncio.run(written(2)), flush=True)
+    os._exit(0)
+print(os.waitpid(child, 0)[1], flush=True)
+store.go.set()
+thread.join()
+"""
+
+
+async def test_a_process_that_is_forked_while_a_chunk_is_written_writes_it_too(tmp_path: Path):
+    code, printed, _ = await script(FORKED_WHILE_WRITING, "", tmp_path)
+    assert (code, printed) == (0, ["child [2, 2]", "0", "[1, 1]"])
+
+
+CLOSED_WHILE_WRITING = """\
+import asyncio, azarr
+
+class Stuck:
+    def __init__(self):
+        self.inner, self.stuck = azarr.stores.MemoryStore(), True
+        self.begun = asyncio.Event()
+        self.get, self.delete = self.inner.get, self.inner.delete
+
+    async def set(self, key, data):
+        if self.stuck and key == "c/0":
+            self.begun.set()
+            await asyncio.Event().wait()
+        await self.inner.set(key, data)
+
+async def begin():
+    tasks = [asyncio.create_task(array[...].write(1)), asyncio.create_task(array[...].write(2))]
+    await store.begun.wait()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    return tasks
+
+store = Stuck()
+array = asyncio.run(azarr.create_array(store, shape=(2,), dtype="u1", chunks=(2,)))
+loop = asyncio.new_event_loop()
+tasks = loop.run_until_complete(begin())
+print([task.done() for task in tasks])
+loop.close()
+store.stuck = False
+asyncio.run(asyncio.wait_for(array[...].write(3), 10))
+print(asyncio.run(array[...].read()).tolist())
+"""
+
+
+async def test_a_loop_that_was_closed_while_a_chunk_was_written_does_not_hold_up_others(tmp_path: Path):
+    code, printed, _ = await script(CLOSED_WHILE_WRITING, "", tmp_path)
+    assert (code, printed) == (0, ["[False, False]", "[3, 3]"])
+
+
+async def test_a_loop_that_has_ended_is_not_kept(tmp_path: Path):
+    async def write_and_read() -> weakref.ref[asyncio.AbstractEventLoop]:
+        for store in ({}, tmp_path):
+            assert (await (await azarr.save(store, "", VALUES, chunks=(2,), overwrite=True))[...]).tolist() == VALUES
+        return weakref.ref(asyncio.get_running_loop())
+
+    loops = [await asyncio.to_thread(asyncio.run, write_and_read()) for _ in range(3)]
+    gc.collect()
+    assert [loop() for loop in loops] == [None, None, None]
 
 
 FORKED_INSIDE = """\

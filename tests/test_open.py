@@ -352,7 +352,7 @@ ENCODINGS = pytest.mark.parametrize(("zarr_format", "separator", "chunk"), [(3, 
 @ENCODINGS
 @pytest.mark.parametrize("path", ["", "a"])
 async def test_chunks_that_are_left_do_not_become_those_of_a_new_array(zarr_format: int, separator: str, chunk: str, path: str, tmp_path: Path):
-    options: Any = {"shape": (2, 2), "dtype": "u1", "chunks": (1, 1), "chunk_key_encoding": separator, "zarr_format": zarr_format}
+    options: Any = {"shape": (2, 2), "dtype": "u1", "chunks": (1, 1), "attributes": {"a": 1}, "chunk_key_encoding": separator, "zarr_format": zarr_format}
     other = ["c/1.c", "c/readme", "1.c", "1.0.0", "notes/0"]
     for store in ({}, LocalStore(tmp_path)):
         array = await azarr.create_array(store, path, **options)

@@ -145,7 +145,8 @@ class Copying:
     async def _refuse_itself(self, source: Array | Group, key: str, held: bytes | None) -> None:
         """Whether what is to be deleted is what is to be copied, by another name: then a mark that is left here is seen there."""
         parts, mark = source.path.split("/"), dump({"mark": token_hex()})
-        places = {"/".join(parts[:count]) for count in range(len(parts) + 1)} | {self.path}
+        places = {"/".join(parts[:count]) for count in range(len(parts) + 1)}
+        places |= {self.path} if _overlap(source.path, self.path) else set()
         await self.store.set(key, mark)
         try:
             with suppress(StoreError):  # not all stores that are read say what is not there

@@ -28,13 +28,14 @@ async def create(access: Access, path: str, metadata: ArrayMetadata | GroupMetad
     store, context = cast("WritableStore", access.store), access.context
     above = await missing_above(access, path, metadata.zarr_format)
     documents = _encoded({**above, path: metadata})
-    names = ["zarr.json", ".zarray", ".zgroup", NOTE, *([".zattrs"] if metadata.zarr_format == 2 else [])]
-    keys = [join(path, name) for name in names] + [join(folder, NOTE) for folder in above]
+    names = ["zarr.json", ".zarray", ".zgroup", *([".zattrs"] if metadata.zarr_format == 2 else [])]
+    notes = [join(folder, NOTE) for folder in (path, *above)] if not getattr(store, "commits", False) else []  # where there are none
+    keys = [join(path, name) for name in names] + notes
     found = {key for key, data in zip(keys, await fetch_documents(store, keys, context), strict=True) if data is not None}
     for folder in above:
         if join(folder, NOTE) in found:
             raise NodeExists(f"an unfinished copy stands at {folder or '/'} of {store!r}: copy the same again, to finish it")
-    if found.intersection(keys[:4]):
+    if found.intersection((*keys[:3], join(path, NOTE))):
         if isinstance(store, Listing):
             await check_names(store, path)
         if not overwrite or not isinstance(store, Listing):
@@ -42,10 +43,10 @@ async def create(access: Access, path: str, metadata: ArrayMetadata | GroupMetad
             raise NodeExists(f"{what} stands at {path or '/'} of {store!r}; overwrite=True replaces it, or mode='w' where there are modes")
         await delete_all(store, path, context)
     else:
-        left = [*found, *await _chunks_left(store, path, metadata)]  # v2: attributes alone
-        if left and not overwrite and not left[0].endswith(".zattrs"):
-            raise NodeExists(f"{left[0]!r} of {store!r} is left of an array that is gone; overwrite=True deletes all that is")
-        await delete_objects(store, iter(left), context)
+        chunks = await _chunks_left(store, path, metadata)
+        if chunks and not overwrite:
+            raise NodeExists(f"{chunks[0]!r} of {store!r} is left of an array that is gone; overwrite=True deletes all that is")
+        await delete_objects(store, iter([*found, *chunks]), context)  # also attributes of v2 that are left alone
     await _make(access, path, documents)
 
 
