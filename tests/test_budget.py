@@ -20,7 +20,7 @@ from azarr._engine.requests import Requests
 from azarr.errors import StoreError, TimedOut, TransportError
 from azarr.stores import ByteRange, MemoryStore, Value
 from azarr.testing import CountingStore
-from fakes import Held, turns
+from fakes import Conditional, Held, turns
 from faults import Answer, Fault, always, misbehaving
 
 # Slots
@@ -212,6 +212,47 @@ async def test_no_more_requests_are_in_flight_than_the_context_says_however_read
     store.gate.set()
     assert [found.tolist() for found in await asyncio.gather(*reads)] == [list(range(first, first + 30)) for first in (1, 2, 3)]
     assert store.most == most
+
+
+class Counted(Conditional):
+    """How many changes are in flight, at most; the first deletion of each key fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.busy = self.most = 0
+        self.failed = set[str]()
+
+    async def changing(self) -> None:
+        self.busy += 1
+        self.most = max(self.most, self.busy)
+        await turns()
+        self.busy -= 1
+
+    async def replace(self, key: str, data: Any, version: str | None) -> bool:
+        await self.changing()
+        return await super().replace(key, data, version)
+
+    async def delete(self, key: str) -> None:
+        await self.changing()
+        if self.armed and key not in self.failed:
+            self.failed.add(key)
+            raise TransportError("the server answered 503", transient=True, status=503)
+        await super().delete(key)
+
+
+async def test_deletes_and_writes_that_look_first_are_requests_like_others():
+    store, context = Counted(), Context(requests=2, retries=Retries(first=0))
+    for name in "abc":
+        await azarr.save(store, name, np.arange(20), chunks=(2,))
+    arrays = [await azarr.open_array(store, name, mode="r+", context=context) for name in "abc"]
+    store.most, store.armed = 0, True
+    await asyncio.gather(*(array[::2].write(1) for array in arrays))
+    assert 0 < store.most <= 2
+    store.most, sent = 0, context.counters.requests
+    await asyncio.gather(*(azarr.delete(store, name, context=context) for name in "abc"))
+    assert 0 < store.most <= 2
+    assert set(store.mapping) == {"zarr.json"}  # of the root
+    assert context.counters.requests - sent >= 2 * len(store.failed) >= 2 * 3 * 10
 
 
 async def test_a_request_that_waits_to_be_sent_again_holds_up_nobody():

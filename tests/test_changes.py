@@ -18,7 +18,7 @@ from azarr.stores import LocalStore
 from azarr.tools.changes import coords_outside
 from conftest import run
 from drawing import examples
-from fakes import Conditional, Waiting
+from fakes import PATIENCE, Conditional, Waiting
 
 FORMATS = pytest.mark.parametrize("zarr_format", [2, 3])
 
@@ -158,6 +158,13 @@ async def test_of_a_resize_and_an_append_at_the_same_time_one_is_first(kind: str
         changes = [array.append([2, 3]), array.resize((1,), clear=True)]
         await asyncio.gather(*changes[:: 1 if number % 2 else -1])
         assert (await (await azarr.open_array(store, f"{number}"))[...]).tolist() in ([1], [1, 2, 3])
+
+
+async def test_an_array_may_be_given_the_shape_that_it_has(tmp_path: Path):
+    for store in ({}, LocalStore(tmp_path), Waiting()):
+        array = await azarr.save(store, "x", np.arange(3))
+        async with asyncio.timeout(PATIENCE):
+            assert (await (await array.resize((3,), clear=True))[...]).tolist() == [0, 1, 2]
 
 
 async def test_shrinking_a_sparse_array_takes_as_long_as_it_has_chunks():

@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from azarr._engine.chunk_cache import forget
-from azarr._engine.documents import translated
 from azarr._engine.requests import Requests
 from azarr._platform import cores, offload, offload_steps, together
 from azarr.context import Context
@@ -188,7 +187,7 @@ async def _put(step: Put, into: Requests) -> bool:
     store, key, data = into.store, step.key, cast("Buffer | None", step.data)
     try:
         if step.version != ANY and isinstance(store, ConditionalStore):  # never sent twice: the second would find what the first had put
-            return await translated(store.replace(key, data, step.version), store, key)
+            return await into.repeated(key, partial(store.replace, key, data, step.version), once=True)
         await into.repeated(key, lambda: store.delete(key) if data is None else store.set(key, data))
         return True
     finally:  # it may be there even if that failed

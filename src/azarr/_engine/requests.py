@@ -99,8 +99,8 @@ class Requests:
             return self.store.get_if(key, byte_range, match=version)
         return self.store.get(key) if byte_range is None else self.store.get(key, byte_range)
 
-    async def repeated(self, key: str, send: Callable[[], Awaitable[T]], byte_range: ByteRange | None = None) -> T:
-        """What `send` gives, which is called again where that may help. Errors name the store, the key and how often it was asked."""
+    async def repeated(self, key: str, send: Callable[[], Awaitable[T]], byte_range: ByteRange | None = None, *, once: bool = False) -> T:
+        """What `send` gives, called again where that may help, unless `once`. Errors name the store, the key and how often it was asked."""
         retries, counters, attempt = self.context.retries, self.counters, 0
         while True:
             attempt += 1
@@ -123,7 +123,7 @@ class Requests:
             if transient and (error.status in OVERLOADED or isinstance(error, TimeoutError)):
                 self.budget.overloaded(began)
             asked_for = error.retry_after if isinstance(error, TransportError) else None
-            again = transient and attempt < retries.attempts and self._repeats >= 1 and (asked_for or 0) <= retries.longest
+            again = transient and not once and attempt < retries.attempts and self._repeats >= 1 and (asked_for or 0) <= retries.longest
             counters.retries += again
             counters.failures += not again
             self.tell("retry" if again else "failure", key, byte_range, monotonic() - began, attempt=attempt, error=str(error))

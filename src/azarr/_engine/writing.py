@@ -18,9 +18,10 @@ import numpy.typing as npt
 
 from azarr._engine.chunk_cache import forget
 from azarr._engine.decoding import Target
-from azarr._engine.documents import ATTEMPTS, conflict, translated
+from azarr._engine.documents import ATTEMPTS, conflict
 from azarr._engine.objects import WHOLE, Get, One, Put, Steps, Work, perform, version_of
 from azarr._engine.progress import Progress, Tell
+from azarr._engine.requests import Requests
 from azarr._engine.turns import Box, place_of, turn
 from azarr._platform import offload, together
 from azarr.codecs import Pipeline
@@ -82,9 +83,12 @@ async def delete_objects(store: WritableStore, keys: Iterator[str], context: Con
         await offload(partial(_delete, store, keys, stop), stop=stop.set)
         return
 
+    into = Requests(store, context)
+
     async def loop() -> None:
         for key in keys:
-            await translated(store.delete(key), store, key)
+            await into.repeated(key, partial(store.delete, key))
+            into.forget(key)
             forget(store, key)
 
     async with together() as group:

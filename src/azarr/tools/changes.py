@@ -94,15 +94,16 @@ async def resize(access: Access, path: str, metadata: ArrayMetadata, shape: tupl
         before = _parsed(metadata, document)
         return _parsed(before, {**document, "shape": list(shape)}).document
 
-    async with _alone(store, key), _held(store, key):
-        if clear:
-            check_codecs(access, path, metadata)
-            stored = _parsed(metadata, await _stored(access, key))  # others may have appended since the array was opened
-            most = _parsed(stored, {**stored.document, "shape": list(map(max, stored.shape, shape))})
-            for region in _regrown(stored, most):
-                await _write(access, path, most, region, metadata.fill)
-        async with forgetting(access, path):
-            after = _parsed(metadata, await change_document(store, key, edit, lenient=access.lenient))
+    async with _alone(store, key):
+        async with _held(store, key):
+            if clear:
+                check_codecs(access, path, metadata)
+                stored = _parsed(metadata, await _stored(access, key))  # others may have appended since the array was opened
+                most = _parsed(stored, {**stored.document, "shape": list(map(max, stored.shape, shape))})
+                for region in _regrown(stored, most):
+                    await _write(access, path, most, region, metadata.fill)
+            async with forgetting(access, path):
+                after = _parsed(metadata, await change_document(store, key, edit, lenient=access.lenient))
         async with _held(store, key):  # the new document, which others may have held before: what they appended stays
             last = _parsed(metadata, await _stored(access, key)) if isinstance(store, Holding) else after
             await delete_objects(store, await _outside(access, path, before, last), access.context)
