@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 import azarr
+from azarr.stores.reference_targets import TargetRefused
 from prose import FILES, ROOT, blocks, name
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 MODULE = re.compile(r"`((?:[a-z_0-9]+/)*[a-z_0-9]+\.py|(?:src|tests|docs|bench|examples)/[^`*?{ ]+)`")
+ICECHUNK = Path(azarr.__file__).parent / "integrations/icechunk.py"
+"""Its package need not be installed."""
 NORTH_STAR = """\
 g = azarr.open_group("https://host/data.zarr")
 part = await g.var[5:]
@@ -59,7 +62,7 @@ def test_the_documents_are_all_in_the_table_of_contents() -> None:
 def test_the_reference_names_what_is_public() -> None:
     public = {f"azarr.{entry}" for entry in azarr.__all__} - {"azarr.__version__", "azarr.stores"}
     public |= {f"azarr.stores.{entry}" for entry in azarr.stores.__all__} | {"azarr.testing.CountingStore", "azarr.testing.StoreContract"}
-    public |= {"azarr.integrations.sync.run"}
+    public |= {"azarr.integrations.sync.run", "azarr.integrations.opentelemetry.spans"}
     for other in ("dask", "xarray"):  # which need not be installed
         text = (Path(azarr.__file__).parent / f"integrations/{other}.py").read_text(encoding="utf-8")
         names = ast.literal_eval(re.findall(r"^__all__ = (.*)$", text, re.MULTILINE)[0])
@@ -74,7 +77,10 @@ def test_the_errors_are_drawn_as_they_are() -> None:
         for error in names.split(", "):
             drawn[error] = (parents.get(depth - 1, "Exception"), builtin)
         parents[depth] = names
-    assert drawn == {error.__name__: bases(error) for error in vars(azarr.errors).values() if is_error(error)}
+    errors = {error.__name__: bases(error) for error in vars(azarr.errors).values() if is_error(error)}
+    errors[TargetRefused.__name__] = bases(TargetRefused)
+    ((first, second),) = re.findall(r"^class SessionReadOnly\((\w+), (\w+)\)", ICECHUNK.read_text(encoding="utf-8"), re.MULTILINE)
+    assert drawn == errors | {"SessionReadOnly": (second, first)}
 
 
 def tree_of_errors() -> str:

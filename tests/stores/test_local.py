@@ -211,7 +211,7 @@ async def test_what_may_not_last_is_told_as_unknown(tmp_path: Path, monkeypatch:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(PartialWrite, match="Input/output error, after it was changed: it may come back if the machine ends") as caught:
+    with pytest.raises(PartialWrite, match=f"{os.strerror(errno.EIO)}, after it was changed: it may come back if the machine ends") as caught:
         await array[...].write(2)
     assert (caught.value.done, caught.value.failed, caught.value.unknown) == (("c/0",), (), ("c/1",))
     assert (await array[...]).tolist() == [2, 2, 2, 2]

@@ -47,10 +47,19 @@ def test_what_is_written_for_a_key_can_be_read_under_it():
         dump({"codecs": deep}, "zarr.json")
     with pytest.raises(MetadataError, match=r"zarr.json: 1: each key may stand once"):
         dump({"attributes": {1: "a", "1": "b"}}, "zarr.json")
-    for _ in range(3000):
-        deep = [deep]
+    ring: dict[str, Any] = {}
+    ring["self"] = ring
+    with pytest.raises(MetadataError, match=r"not to be written as JSON \(Circular reference"):
+        dump(ring)
+
+
+def test_what_is_too_deep_for_python_is_told(monkeypatch: pytest.MonkeyPatch):
+    def dumps(*arguments: Any, **options: Any) -> str:
+        raise RecursionError
+
+    monkeypatch.setattr("json.dumps", dumps)
     with pytest.raises(MetadataError, match=r"not to be written as JSON \(nested deeper than 64 levels"):
-        dump({"attributes": deep})
+        dump({})
 
 
 @pytest.mark.parametrize("buffer", [bytes, bytearray, memoryview])

@@ -61,7 +61,7 @@ def store_from(source: Any, context: Context | None = None, options: Mapping[str
     if isinstance(source, (str, os.PathLike)):
         place = os.path.expanduser(cast("str | os.PathLike[str]", source))
         scheme, separator, _ = place.partition("://")
-        name = SCHEMES.get(scheme.lower()) if (separator or "::" in place) and isinstance(source, str) else "LocalStore"
+        name = SCHEMES.get(scheme) if (separator or "::" in place) and isinstance(source, str) else "LocalStore"
         if name is not None:
             kind = SUFFIXES.get(os.path.splitext(place.partition("?")[0])[1].lower(), name)
             name = name if kind == "ZipStore" and name == "LocalStore" and __getattr__(name)(place).root.is_dir() else kind

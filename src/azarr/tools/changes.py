@@ -62,7 +62,7 @@ def _unconsolidated(document: Document) -> Document:
 async def update_attributes(access: Access, path: str, metadata: Metadata, attributes: Mapping[str, Any]) -> Metadata:
     """Merge `attributes` into those of a node. An array comes in the shape that is stored."""
     store, prefix = writable(access, path), f"{path}/" if path else ""
-    dump(attributes)  # what is there may have bare tokens, what is new may not
+    dump({"attributes": dict(attributes)})  # what is there may have bare tokens, what is new may not
     if metadata.zarr_format == 2:
         node = await _stored(access, _key(path, metadata))
         async with forgetting(access, path):
