@@ -90,7 +90,7 @@ async def main(urls: list[str]) -> None:
     loop = asyncio.get_running_loop()
     assert loop.get_debug()
     loop.slow_callback_duration = 0
-    context = Context(timeout=0.2, retries=Retries(attempts=2, first=0), on_event=print)
+    context = Context(timeout=1, retries=Retries(attempts=2, first=0), on_event=print)
     async with context:
         with_user = [url.replace("://", f"://{AUTH[0]}:{AUTH[1]}@") for url in urls[::2]]
         with_headers = [HTTPStore(url, headers=SECRET_HEADERS, auth=AUTH, context=context) for url in (urls[0], *urls[1::2])]

@@ -218,7 +218,7 @@ async def test_what_may_not_last_is_told_as_unknown(tmp_path: Path, monkeypatch:
     assert not (tmp_path / STAGED).exists()
 
 
-@pytest.mark.parametrize("code", [errno.EXDEV, errno.EACCES])
+@pytest.mark.parametrize("code", [errno.EXDEV, errno.EACCES], ids=["another disk", "not permitted"])  # the numbers are the platform's
 async def test_where_objects_are_staged_is_told_where_that_may_be_why_they_are_not_put(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def refuse(*arguments: Any, **folders: Any) -> None:
         raise OSError(code, os.strerror(code))

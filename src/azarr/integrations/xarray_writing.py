@@ -145,14 +145,17 @@ class Draft(coding.ZarrStore):
             dtype = str
         elif zarr_format == 2 and isinstance(filters, list) and dtype.kind in "SUTO":
             dtype = next((kind for name, kind in VARYING.items() if {"id": name} in filters), dtype)
-        metadata: ArrayMetadata = tool("creation").array_metadata(
-            shape=shape, dtype=dtype,
-            chunks=chunks if isinstance(chunks, str) else [max(1, size) for size in chunks], shards=encoding.get("shards"),
-            filters=filters, serializer=codecs_of(encoding.get("serializer", "auto")),
-            compressors=codecs_of(encoding.get("compressors", "auto")), fill_value=fill_value, attributes=checked(attrs),
-            dimension_names=encoding.get("dimension_names"), zarr_format=zarr_format, order=encoding.get("order", "C"),
-            chunk_key_encoding=encoding.get("chunk_key_encoding"),
-        )  # fmt: skip
+        try:
+            metadata: ArrayMetadata = tool("creation").array_metadata(
+                shape=shape, dtype=dtype,
+                chunks=chunks if isinstance(chunks, str) else [max(1, size) for size in chunks], shards=encoding.get("shards"),
+                filters=filters, serializer=codecs_of(encoding.get("serializer", "auto")),
+                compressors=codecs_of(encoding.get("compressors", "auto")), fill_value=fill_value, attributes=checked(attrs),
+                dimension_names=encoding.get("dimension_names"), zarr_format=zarr_format, order=encoding.get("order", "C"),
+                chunk_key_encoding=encoding.get("chunk_key_encoding"),
+            )  # fmt: skip
+        except MetadataError as error:
+            raise error.within(f"{name}/{'zarr.json' if zarr_format == 3 else '.zarray'}") from error.__cause__
         if zarr_format == 2 and fill_value is None:  # there a value of that kind would mean that it is missing
             metadata = v2.array_from_json({**metadata.document, "fill_value": None}, metadata.attributes)
         return self._added(Target(name, shape, metadata, write_empty=bool(empty)))

@@ -202,6 +202,15 @@ class _Connection(asyncio.BufferedProtocol):
             self.transport.abort()
 
 
+def is_address(host: str) -> bool:
+    """Whether `host` is an address itself, so that there is no name to look up."""
+    try:
+        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def origin_of(url: str) -> tuple[str, str]:
     """Scheme, host and port of a URL; and the rest, which may be nothing."""
     slash = url.find("/", len("https://"))
@@ -337,6 +346,8 @@ class Client:
 
     async def _resolve(self, host: str, port: int) -> tuple[float, list[str]]:
         """When the addresses of a host were looked up, and which there are: the one that was good last comes first."""
+        if is_address(host):
+            return 0.0, [host]
         async with self._locks[host, port]:  # the first asks, the others wait
             since, addresses = self._addresses.get((host, port), (0.0, []))
             if not addresses or since < self.loop.time() - ADDRESSES_LAST:
