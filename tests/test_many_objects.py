@@ -35,7 +35,7 @@ COUNT, LENGTH = 500, 8
 VALUES = np.where(np.arange(COUNT * LENGTH) // LENGTH % 7 == 3, 0, np.arange(COUNT * LENGTH)).astype("i4")
 """Each seventh chunk is all fill values, and so does not exist."""
 STORED = 1 + COUNT - len(range(3, COUNT, 7))
-PATIENCE = 0.4
+PATIENCE = 1.0
 
 
 @pytest.fixture(autouse=True)
@@ -339,7 +339,7 @@ class Pieces:
 @asynccontextmanager
 async def sending(objects: dict[str, bytes], cut: Callable[[str, bytes], list[bytes]]) -> AsyncGenerator[Pieces]:
     speaker = Pieces(objects, cut)
-    server = await asyncio.start_server(speaker.connected, "127.0.0.1", 0)
+    server = await asyncio.start_server(speaker.connected, "127.0.0.1", 0, backlog=1000)  # all connect at the same time
     speaker.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield speaker
