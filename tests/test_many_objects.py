@@ -26,6 +26,7 @@ from azarr.integrations.rings import has_rings
 from azarr.integrations.socket_rings import ODD, SocketRing, exchange_by_ring
 from azarr.stores import BucketStore, HTTPStore
 from azarr.transport import cpython, many
+from azarr.transport.http1 import Client
 from faults import FAULTS, HARMLESS, TRANSIENT, Answer, Fault, Request, at, misbehaving, sometimes
 
 HERE = has_rings()
@@ -349,6 +350,20 @@ async def sending(objects: dict[str, bytes], cut: Callable[[str, bytes], list[by
             task.cancel()
         await asyncio.gather(*speaker.tasks, return_exceptions=True)
         await server.wait_closed()
+
+
+async def test_a_server_is_near_that_answers_soon_however_long_it_takes_to_connect(monkeypatch: pytest.MonkeyPatch, exchanges: list[int]):
+    connect = Client._connect
+
+    async def slowly(self: Client, *arguments: Any) -> Any:
+        await asyncio.sleep(0.6)
+        return await connect(self, *arguments)
+
+    monkeypatch.setattr(Client, "_connect", slowly)
+    monkeypatch.setattr(many, "NEAR", 0.5)
+    async with sending(await stored(), lambda key, data: [data]) as speaker, context() as own:
+        np.testing.assert_array_equal(await read(speaker.url, own), VALUES)
+    assert bool(exchanges) is HERE
 
 
 async def test_answers_that_come_in_any_pieces_are_read():

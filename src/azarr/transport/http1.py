@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import re
 import socket
 import ssl
@@ -240,6 +241,8 @@ class Client:
         self.slow = set[str]()
         """Origins that are not asked in threads (`many`) any more, as these waited for too long; and how many of these there are."""
         self.threads, self.closed = 0, False
+        self.latency = dict[str, float]()
+        """Seconds from a request to its answer, the fewest that there were of an origin; what comes before it (connecting, say) is not."""
         self._idle = defaultdict[str, list[_Connection]](list)
         self._all = set[_Connection]()
         self._addresses = dict[tuple[str, int], tuple[float, list[str]]]()
@@ -253,7 +256,10 @@ class Client:
         while True:
             connection = self._kept(origin) or await self._connect(origin, patience)
             try:
-                return await connection.ask(text, most, patience)
+                began = self.loop.time()
+                answer = await connection.ask(text, most, patience)
+                self.latency[origin] = min(self.loop.time() - began, self.latency.get(origin, math.inf))
+                return answer
             except _Stale:
                 continue
             except Unusual:

@@ -43,7 +43,7 @@ async def read_many(work: Any, client: Client, store: Any) -> None:
     reading, context = work.reading, work.requests.context
     layout, origin = reading.target.layout, origin_of(store.url_of("x"))[0]
     alike = layout.inner is None and layout.only is not None and layout.metadata.dtype.fixed and layout.read_nbytes <= SMALL
-    near = work.budget.latency.get(work.requests.where, NEAR) < NEAR and origin not in client.unusual | client.slow
+    near = client.latency.get(origin, NEAR) < NEAR and origin not in client.unusual | client.slow
     watched = reading.cache is not None or context.on_event is not None
     most = min(LARGEST, NBYTES // layout.read_nbytes, work.budget.most // (4 * layout.read_nbytes * cores()))
     threads = min(cores(), context.workers or cores(), max(4, cores()) - client.threads)  # others are for who decodes and reads files
