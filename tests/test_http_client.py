@@ -8,8 +8,8 @@ import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from traceback import format_exception
 from typing import Any
@@ -24,6 +24,7 @@ from azarr.stores import HTTPStore
 from azarr.transport import cpython, http1
 from fakes import turns
 from faults import etag_of, misbehaving
+from listening import listening
 
 CLOSE, STALL = "close", "stall"
 """What a server does after what it has sent: the connection ends; or nothing more comes until the client ends it."""
@@ -75,22 +76,11 @@ class Speaker:
             await self.changed.wait_for(lambda: not self.connections)
 
 
-@asynccontextmanager
-async def speaking(
+def speaking(
     *answers: Iterable[Step] | bytes, host: str = "127.0.0.1", name: str = "", tls: ssl.SSLContext | None = None
-) -> AsyncGenerator[Speaker]:
+) -> AbstractAsyncContextManager[Speaker]:
     """A server that listens on `host`, and is called `name`."""
-    speaker = Speaker(answers)
-    server = await asyncio.start_server(speaker.connected, host.strip("[]"), 0, ssl=tls)
-    speaker.url = f"http{'s' if tls else ''}://{name or host}:{server.sockets[0].getsockname()[1]}"
-    try:
-        yield speaker
-    finally:
-        server.close()
-        for task in speaker.tasks:
-            task.cancel()
-        await asyncio.gather(*speaker.tasks, return_exceptions=True)
-        await server.wait_closed()
+    return listening(Speaker(answers), host, name, tls)
 
 
 async def get(speaker: Speaker, context: Context, key: str = "key", byte_range: Any = None, **options: Any) -> bytes | None:
@@ -541,6 +531,16 @@ async def test_a_name_that_is_looked_up_for_too_long_is_timed_out(monkeypatch: p
     async with Context(timeout=0.1) as context:
         with pytest.raises(TimedOut, match=r"no connection within 0\.1 seconds"):
             await HTTPStore("http://host.test", context=context).get("key")
+
+
+async def test_an_address_is_not_looked_up(monkeypatch: pytest.MonkeyPatch):
+    async def getaddrinfo(*arguments: Any, **options: Any) -> Any:
+        raise AssertionError(arguments)
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    for host in ("127.0.0.1", "[::1]"):
+        async with speaking(GOOD, host=host) as speaker, Context() as context:
+            assert await get(speaker, context) == b"good"
 
 
 async def test_a_name_is_asked_for_once_by_many_requests(monkeypatch: pytest.MonkeyPatch):

@@ -10,8 +10,8 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from random import Random
 from typing import Any
 
@@ -28,6 +28,7 @@ from azarr.stores import BucketStore, HTTPStore
 from azarr.transport import cpython, many
 from azarr.transport.http1 import Client
 from faults import FAULTS, HARMLESS, TRANSIENT, Answer, Fault, Request, at, misbehaving, sometimes
+from listening import listening
 
 HERE = has_rings()
 """Whether this system has io_uring as new as it must be."""
@@ -337,19 +338,8 @@ class Pieces:
             writer.close()
 
 
-@asynccontextmanager
-async def sending(objects: dict[str, bytes], cut: Callable[[str, bytes], list[bytes]]) -> AsyncGenerator[Pieces]:
-    speaker = Pieces(objects, cut)
-    server = await asyncio.start_server(speaker.connected, "127.0.0.1", 0, backlog=1000)  # all connect at the same time
-    speaker.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
-        yield speaker
-    finally:
-        server.close()
-        for task in speaker.tasks:
-            task.cancel()
-        await asyncio.gather(*speaker.tasks, return_exceptions=True)
-        await server.wait_closed()
+def sending(objects: dict[str, bytes], cut: Callable[[str, bytes], list[bytes]]) -> AbstractAsyncContextManager[Pieces]:
+    return listening(Pieces(objects, cut))
 
 
 async def test_a_server_is_near_that_answers_soon_however_long_it_takes_to_connect(monkeypatch: pytest.MonkeyPatch, exchanges: list[int]):
