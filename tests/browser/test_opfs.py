@@ -135,6 +135,19 @@ seen
     assert tabs.page(code, root=root) == [["a", "e"], ["e"], [], [], []]
 
 
+def test_folders_go_when_all_of_their_objects_are_deleted_at_once(tabs: Tabs, root: str):
+    code = """
+store, left = OPFSStore(root), []
+keys = [f"a/{i}/{j}/{k}" for i in range(3) for j in range(3) for k in range(3)]
+for _ in range(20):
+    await asyncio.gather(*(store.set(key, b"x") for key in keys))
+    await asyncio.gather(*(store.delete(key) for key in keys))
+    left += [name async for name in store.list_dir("")]
+left
+"""
+    assert tabs.page(code, root=root) == []
+
+
 def test_a_handle_means_the_same_objects_as_the_path(tabs: Tabs, root: str):
     code = """
 folder = await js.navigator.storage.getDirectory()
@@ -217,6 +230,55 @@ while seen[-1] < 60:
     end(tabs.worker)
 
 
+def test_a_store_at_the_root_takes_turns_with_one_below_it(tabs: Tabs, root: str):
+    code = """
+below, at_the_root = OPFSStore(root), OPFSStore()
+await azarr.create_array(below, "x", shape=24, dtype="u1", chunks=24)
+arrays = await azarr.open_array(below, "x", mode="r+"), await azarr.open_array(at_the_root, f"{root}/x", mode="r+")
+await asyncio.gather(*(arrays[k % 2][k].write(k + 1) for k in range(24)))
+await arrays[0][...]
+"""
+    assert tabs.page(code, root=root) == [*range(1, 25)]
+
+
+def test_what_is_listed_cleaned_and_opened_beside_those_who_write_and_delete_is_no_error(tabs: Tabs, root: str):
+    code = """
+await azarr.create_group(OPFSStore(root))
+
+async def change(store):
+    for k in range(25):
+        await store.set("c/i", bytes(10))
+        await store.delete("c/i")
+    return "done"
+
+async def look(changing):
+    while not changing.done():
+        await azarr.open_group(OPFSStore(root), mode="r+")
+        assert {key async for key in OPFSStore(root).list("")} <= {"zarr.json", "c/i"}
+
+changing = asyncio.ensure_future(change(OPFSStore(root)))
+await asyncio.gather(changing, look(changing), look(changing))
+kept = OPFSStore(root)
+await kept.set("f/x", b"0")
+before = [key async for key in kept.list("f")]
+await OPFSStore(root).delete("f/x")
+[before, [key async for key in kept.list("f")], [key async for key in kept.list("f")], bytes((await kept.get("zarr.json", (0, 2**60))).data[:1])[0]]
+"""
+    assert tabs.page(code, root=root) == [["f/x"], [], [], ord("{")]
+
+
+def test_where_all_was_deleted_by_others_it_is_written_again(tabs: Tabs, root: str):
+    code = """
+store = OPFSStore(root)
+await store.set("a/k", b"1")
+folder = await js.navigator.storage.getDirectory()
+await (await folder.getDirectoryHandle("tests")).removeEntry(root.rpartition("/")[2], recursive=True)
+await store.set("a/k", b"2")
+bytes((await store.get("a/k")).data).decode()
+"""
+    assert tabs.page(code, root=root) == "2"
+
+
 # What ends early
 
 
@@ -224,11 +286,13 @@ def test_a_cancelled_write_leaves_the_old_object_or_the_new_one_and_no_lock(tabs
     code = """
 store, seen = OPFSStore(root), set()
 old, new = b"old" * 100_000, b"new" * 100_000
-for turns in [*range(0, 60, 3), *range(60, 400, 20)]:
+for turns in [*range(0, 60, 3), *range(60, 400, 20), None]:
     await store.set("key", old)
     writing = asyncio.ensure_future(store.set("key", new))
-    for _ in range(turns):
+    for _ in range(turns or 0):
         await asyncio.sleep(0)
+    if turns is None:  # however long it takes
+        await asyncio.wait([writing])
     writing.cancel()
     (outcome,) = await asyncio.gather(writing, return_exceptions=True)
     data = (await store.get("key")).data

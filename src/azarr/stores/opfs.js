@@ -26,13 +26,15 @@
         throw new DOMException("no files of its own: the browser is too old, or the page is not secure (https)", "NotSupportedError");
       const all = await navigator.storage.getDirectory();
       const above = handle && (await all.resolve(handle));
-      place = handle && !above ? `picked ${handle.name}` : `/${(above ?? path.split("/").filter(Boolean)).join("/")}`;
+      place = handle && !above ? `picked ${handle.name}` : (above ?? path.split("/").filter(Boolean)).map((part) => `/${part}`).join("");
       return handle ?? all;
     };
 
+    const ready = () => opened ??= open().catch((error) => { opened = undefined; throw error; });
+
     // The folder of this path, undefined if there is none; `make` makes it.
     const folder = async (parts, make = false) => {
-      let here = await (opened ??= open()), name = "";
+      let here = await ready(), name = "";
       try {
         for (const part of [...(handle ? [] : path.split("/").filter(Boolean)), ...parts]) {
           name += `/${part}`;
@@ -72,7 +74,7 @@
     };
 
     // A file that is replaced or deleted after it was looked up can no longer be read.
-    const get = (key, start, stop) => again(["NotFoundError", "NotReadableError"], async () => {
+    const get = (key, start, stop) => again(["NotFoundError", "NotReadableError", "AbortError"], async () => {
       const file = await fileOf(...split(key));
       if (!file) return undefined;
       const first = start < 0 ? Math.max(file.size + start, 0) : Math.min(start, file.size);
@@ -81,7 +83,7 @@
     });
 
     const locked = async (what, key, signal, work) => {
-      await (opened ??= open());
+      await ready();
       return await navigator.locks.request(`azarr ${what} ${place}/${key}`, { signal }, work);
     };
 
@@ -102,8 +104,12 @@
     });
 
     const replace = async (parts, name, data, signal) => {
-      const waiting = await folder([STAGED], true), own = crypto.randomUUID();
-      const staged = await waiting.getFileHandle(own, { create: true });
+      const own = crypto.randomUUID();
+      let waiting;
+      const staged = await again(["NotFoundError", "UnknownError"], async () => {
+        waiting = await folder([STAGED], true);
+        return await waiting.getFileHandle(own, { create: true });
+      });
       try {
         const stream = await staged.createWritable();
         try {
@@ -115,49 +121,57 @@
           throw error;
         }
         signal.throwIfAborted();
-        await again(["NotFoundError", "NoModificationAllowedError"], async () => staged.move(await folder(parts, true), name));
+        await again(["NotFoundError", "NoModificationAllowedError", "UnknownError"], async () => staged.move(await folder(parts, true), name));
       } catch (error) {
         await waiting.removeEntry(own).catch(() => {});
         throw error;
       }
     };
 
-    // Folders go with their last object, unless others work in them. While one is deleted, nothing in it can be.
+    // Folders go with their last object, unless others work in them. While one is deleted, nothing in it can be: who deletes at the same
+    // time tries again, as the other may have failed because of what this one deletes.
     const remove = async (parts, name) => {
-      await again(["NoModificationAllowedError"], async () => (await folder(parts)).removeEntry(name));
+      const gone = (from, name) => again(["NoModificationAllowedError"], async () => (await folder(from))?.removeEntry(name));
+      await gone(parts, name);
       try {
         for (const above = [...parts]; above.length; folders.clear()) {
           const last = above.pop();
-          await (await folder(above))?.removeEntry(last);
+          await gone(above, last);
         }
       } catch (error) {
         if (!known(error, "NotFoundError", "InvalidModificationError", "NoModificationAllowedError")) throw error;
       }
     };
 
-    const list = async (prefix, deep) => {
+    // Folders that are deleted while they are looked through have nothing in them any more.
+    const list = (prefix, deep) => again(["NotFoundError"], async () => {
       const found = [], within = async (here, start) => {
         for await (const [name, each] of here.entries()) {
           if (name.startsWith(STAGED)) continue;
           if (each.kind === "file") found.push(start + name);
-          else if (deep) await within(each, `${start}${name}/`);
+          else if (deep) await within(each, `${start}${name}/`).catch((error) => { if (!known(error, "NotFoundError")) throw error; });
           else found.push(`${start}${name}/`);
         }
       };
       const here = await folder(prefix ? prefix.split("/") : []);
       if (here) await within(here, deep && prefix ? `${prefix}/` : "");
       return found.sort();
-    };
+    });
 
-    // What was staged a day ago is of somebody who is dead.
-    const clean = async () => {
+    // What was staged a day ago is of somebody who is dead. What others move or delete meanwhile is gone already.
+    const clean = () => again(["NotFoundError"], async () => {
       const waiting = await folder([STAGED]);
-      for await (const [name, each] of waiting?.entries() ?? [])
-        if ((await each.getFile()).lastModified < Date.now() - DAY) await waiting.removeEntry(name);
-    };
+      for await (const [name, each] of waiting?.entries() ?? []) {
+        try {
+          if (each.kind === "file" && (await each.getFile()).lastModified < Date.now() - DAY) await waiting.removeEntry(name);
+        } catch (error) {
+          if (!known(error, "NotFoundError", "NotReadableError", "NoModificationAllowedError")) throw error;
+        }
+      }
+    });
 
     return {
-      get: (key, start, stop) => operation(() => get(key, start, stop)),
+      get: (key, start, stop) => operation(() => get(key, Number(start), stop && Number(stop))),  // large ones come as BigInt
       put: (key, data, version) => {
         const buffer = data?.getBuffer("u8"), copy = buffer?.data.slice();  // Python's memory may move meanwhile
         buffer?.release();

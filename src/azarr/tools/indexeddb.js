@@ -18,8 +18,8 @@
       request.result.onversionchange = request.result.onclose = () => { request.result.close(); opened = undefined; };
       resolve(request.result);
     };
-    request.onerror = () => { opened = undefined; reject(request.error); };
-  });
+    request.onerror = () => reject(request.error);
+  }).catch((error) => { opened = undefined; throw error; });
 
   // What `work` gives, in one transaction, once all that it did is stored.
   const within = async (mode, names, work) => {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from azarr.errors import StoreError
@@ -20,7 +21,11 @@ class Database:
 
     async def read(self, what: What) -> tuple[Kept, float] | None:
         """What is kept, if it is whole; and when it was checked."""
-        if (found := await self._run("read", self._place(what), time.time())) is None:
+        try:
+            found = await self._run("read", self._place(what), time.time())
+        except StoreError:  # a browser that refuses has nothing
+            return None
+        if found is None:
             return None
         data, checked = found
         if (kept := unpacked(what, data.to_bytes())) is not None:
@@ -32,7 +37,8 @@ class Database:
         await self._run("write", self._place(what), packed(what, value), checked, time.time())
 
     async def touch(self, what: What, checked: float) -> None:
-        await self._run("touch", self._place(what), checked, time.time())
+        with suppress(StoreError):
+            await self._run("touch", self._place(what), checked, time.time())
 
     async def forget(self, key: str) -> None:
         await self._run("forget", place_of(self.store, (key, None))[0] + "/")

@@ -81,7 +81,7 @@ def _name(url: str) -> str:
 
 
 def _response(status: int, seen: str, body: Any, kind: str, redirected: str, *, whole: bool) -> Response:
-    headers = dict(line.split(":", 1) for line in seen.splitlines())
+    headers = dict(line.split(":", 1) for line in seen.split("\n")[:-1])  # values may have what `splitlines` splits at
     data = None if body is None else body.to_bytes()
     if whole and data is not None:  # the browser has checked it, and decoded it where it was encoded
         headers["content-encoding"] = "identity"

@@ -22,10 +22,14 @@ export class Reader {
       this.#worker.onmessage = ({ data }) => {
         if (data.starting) starting(data.starting);
         else if (data.ready) resolve(data.ready);
-        else if (data.installed) this.#installed.get(data.installed).resolve();
+        else if (data.installed) {
+          const { resolve, reject } = this.#installed.get(data.installed), title = "A codec is not there";
+          if (!data.failed) return resolve();
+          this.#installed.delete(data.installed); // it may come the next time
+          reject(new ReadError({ title, text: `Its package could not be loaded: ${data.installed}.`, detail: data.failed }));
+        }
         else if (data.failed) {
           const error = new ReadError({ title: "Python did not start", text: "What the viewer needs could not be loaded.", detail: data.failed });
-          for (const each of this.#installed.values()) each.reject(error);
           reject(error);
         } else this.#answered(data);
       };
@@ -39,12 +43,15 @@ export class Reader {
   async ask(call, questions, { kind = call, happened = () => {} } = {}) {
     const before = this.#latest.get(kind);
     if (before !== undefined) this.cancel(before);
+    const number = ++this.#count;
+    this.#latest.set(kind, number);
     try {
-      return await this.#send(call, questions, kind, happened);
+      return await this.#send(number, call, questions, kind, happened);
     } catch (error) {
-      if (!error.package || this.#installed.has(error.package)) throw error;
+      if (!error.package) throw error;
       await this.#install(error.package);
-      return this.#send(call, questions, kind, happened);
+      if (this.#latest.get(kind) !== number) throw new Cancelled(); // something else was asked meanwhile
+      return this.#send(number, call, questions, kind, happened);
     }
   }
 
@@ -61,15 +68,16 @@ export class Reader {
   }
 
   #install(name) {
-    return new Promise((resolve, reject) => {
-      this.#installed.set(name, { resolve, reject });
+    if (!this.#installed.has(name)) {
+      const entry = {};
+      entry.done = new Promise((resolve, reject) => Object.assign(entry, { resolve, reject }));
+      this.#installed.set(name, entry);
       this.#worker.postMessage({ install: name });
-    });
+    }
+    return this.#installed.get(name).done;
   }
 
-  #send(call, questions, kind, happened) {
-    const number = ++this.#count;
-    this.#latest.set(kind, number);
+  #send(number, call, questions, kind, happened) {
     return new Promise((resolve, reject) => {
       this.#asked.set(number, { resolve, reject, happened, kind });
       this.#worker.postMessage({ number, question: { call, ...questions } });

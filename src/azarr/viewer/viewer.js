@@ -9,7 +9,12 @@ import { Tree } from "./tree.js";
 const $ = (id) => document.getElementById(id);
 const state = { path: null, node: null, at: [], axes: [], window: null, field: null, point: null, along: null, profile: null, places: [] };
 const narrow = matchMedia("(max-width: 760px)");
-let reader, tree;
+let reader, tree, begin, typed = false;
+const begun = new Promise((resolve) => (begin = resolve)); // Python is there
+
+const decoded = (text) => {
+  try { return decodeURIComponent(text); } catch { return text; }
+};
 
 function sizeText(bytes) {
   const power = Math.min(3, Math.floor(Math.log(Math.max(bytes, 1)) / Math.log(1024)));
@@ -38,6 +43,7 @@ const saidWell = () => ($("notice").hidden = true);
 const hasSecret = (url) => /:\/\/[^/]*@|\?/.test(url);
 
 async function open(url) {
+  await begun;
   saidWell();
   reader.stop("node", "picture", "paint", "value", "profile");
   $("node").hidden = $("by-path").hidden = true;
@@ -50,7 +56,7 @@ async function open(url) {
     entitled(name);
     const item = tree.start(root);
     await tree.expand(item);
-    const wanted = decodeURIComponent(location.hash.replace(/^#\/?/, "")), found = wanted && (await tree.reveal(wanted));
+    const wanted = decoded(location.hash.replace(/^#\/?/, "")), found = wanted && (await tree.reveal(wanted));
     if (state.path === null) tree.choose(found || item, false);
   } catch (error) {
     refused(error);
@@ -61,7 +67,7 @@ async function open(url) {
 
 // What is open: its name, and where it is unless that is here.
 function entitled(name) {
-  const { origin, hostname } = new URL(name), last = decodeURIComponent(name.split("?")[0].replace(/\/+$/, "").split("/").pop());
+  const { origin, hostname } = new URL(name), last = decoded(name.split("?")[0].replace(/\/+$/, "").split("/").pop());
   $("source").textContent = last || name;
   $("host").textContent = origin === location.origin ? "" : hostname;
   $("host").title = origin === location.origin ? "" : name;
@@ -105,6 +111,7 @@ function describe(node) {
 async function contents(path) {
   const item = tree.find(path);
   if (item) await tree.expand(item);
+  if (state.path !== path) return;
   const found = [...(item?.querySelectorAll(":scope > [role=group] > [role=treeitem]") ?? [])];
   $("contents-box").hidden = !found.length;
   $("contents").replaceChildren(...found.map((each) => {
@@ -296,6 +303,7 @@ $("open").addEventListener("submit", (event) => {
   const query = new URLSearchParams(hasSecret(url) ? {} : { url });
   history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
   if (hasSecret(url)) $("url").value = "";
+  typed = true;
   open(url);
 });
 $("by-path").addEventListener("submit", (event) => {
@@ -324,13 +332,14 @@ async function main() {
   tree = new Tree($("tree"), {
     members: (path) => reader.ask("members", { path }, { kind: `members ${path}` }),
     chosen: choose,
-    refused: (error) => { refused(error); $("by-path").hidden = false; },
+    refused: (error) => { refused(error); if (!(error instanceof Cancelled)) $("by-path").hidden = false; },
   });
   controls.colours(await reader.ready);
+  begin();
   $("starting").textContent = "";
   const url = named ?? config.url;
-  if (!url) { $("starting").textContent = ""; $("url").focus(); }
-  else await open(new URL(url, base).href);
+  if (!url && !typed) $("url").focus();
+  else if (!typed) await open(new URL(url, base).href); // else that is being opened
   document.body.dataset.ready = "";
 }
 

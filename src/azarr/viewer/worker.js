@@ -1,6 +1,6 @@
 // Python, in a thread of its own: loads it, and passes questions and answers between the page and azarr.viewer.worker.
 
-let python, azarr;
+let python, azarr, started;
 
 const tell = (starting) => postMessage({ starting });
 
@@ -48,8 +48,11 @@ function reply(number, text, data) {
 
 onmessage = async ({ data }) => {
   try {
-    if (data.config) await start(data.config);
-    else if (data.install) { await installCodec(data.install); postMessage({ installed: data.install }); }
+    if (data.config) return await (started = start(data.config));
+    await started;
+    if (data.install) await installCodec(data.install).then(
+      () => postMessage({ installed: data.install }),
+      (error) => postMessage({ installed: data.install, failed: String(error.message ?? error) }));
     else if (data.cancel !== undefined) azarr.cancel(data.cancel);
     else azarr.begin(data.number, JSON.stringify(data.question), reply);
   } catch (error) {

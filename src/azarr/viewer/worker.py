@@ -60,22 +60,24 @@ class Viewer:
 
     async def members(self, tell: Any, path: str) -> list[Facts]:
         """What stands right below a group: groups first, in alphabetical order."""
+        nodes, members_of = self.nodes, self.members_of  # others are there when something else is opened meanwhile
         group = await self.node_at(path)
         if not isinstance(group, azarr.Group):
             return []
         found = {f"{path}/{name}".lstrip("/"): node for name, node in (await group.members()).items()}
-        self.nodes |= found
-        self.members_of[path] = [each.rpartition("/")[2] for each in found]
+        nodes |= found
+        members_of[path] = [each.rpartition("/")[2] for each in found]
         return sorted((describing.entry(*item) for item in found.items()), key=lambda each: (each["kind"] == "array", each["name"]))
 
     async def node_at(self, path: str) -> azarr.Array | azarr.Group:
         """The node at a path; opened once."""
-        if path not in self.nodes:
-            root = self.nodes[""]
+        nodes = self.nodes
+        if path not in nodes:
+            root = nodes[""]
             if not isinstance(root, azarr.Group):
                 raise NodeNotFound(repr(root.store), path, "members of an array, which has none")
-            self.nodes[path] = await root[path]
-        return self.nodes[path]
+            nodes[path] = await root[path]
+        return nodes[path]
 
     async def array_at(self, path: str) -> azarr.Array:
         """The array at a path. Errors: those of opening."""
@@ -247,7 +249,8 @@ TASKS: dict[int, asyncio.Task[None]] = {}
 
 def begin(number: int, question: str, reply: Reply) -> None:
     """Begin to answer a question, {"call": ..., and its arguments}. `reply` is told all that happens, and last the answer."""
-    TASKS[number] = asyncio.get_running_loop().create_task(_answer(number, json.loads(question), reply))
+    TASKS[number] = task = asyncio.get_running_loop().create_task(_answer(number, json.loads(question), reply))
+    task.add_done_callback(lambda _: _never_begun(number, reply))
 
 
 def cancel(number: int) -> None:
@@ -256,10 +259,20 @@ def cancel(number: int) -> None:
         task.cancel()
 
 
-async def _answer(number: int, question: Facts, reply: Reply) -> None:
+def _viewer() -> Viewer:
     if not VIEWER:
         VIEWER.append(Viewer())
-    viewer, data = VIEWER[0], None
+    return VIEWER[0]
+
+
+def _never_begun(number: int, reply: Reply) -> None:
+    """Answer a question that was cancelled before its task had its first turn."""
+    if TASKS.pop(number, None) is not None:
+        reply(number, json.dumps({"cancelled": True, "counters": _viewer().counters}), None)
+
+
+async def _answer(number: int, question: Facts, reply: Reply) -> None:
+    viewer, data = _viewer(), None
 
     def tell(facts: Facts) -> None:
         reply(number, json.dumps({"event": facts | {"counters": viewer.counters}}), None)
@@ -276,7 +289,10 @@ async def _answer(number: int, question: Facts, reply: Reply) -> None:
         answer = {"error": explained(error)}
     finally:
         del TASKS[number]
-    reply(number, json.dumps(answer | {"counters": viewer.counters}, default=str), data)
+    said = json.dumps(answer | {"counters": viewer.counters}, default=str)
+    if "NaN" in said or "Infinity" in said:  # no JSON, and what cannot be drawn
+        said = json.dumps(json.loads(said, parse_constant=lambda _: None))
+    reply(number, said, data)
 
 
 __all__ = ["TASKS", "Viewer", "begin", "cancel", "explained", "maps"]
