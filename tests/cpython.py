@@ -100,6 +100,7 @@ NEEDS: dict[str, str] = {
     "test_http_client.py": LAYERS,
     "test_lifecycle.py": THREADS,
     "test_many_objects.py": LAYERS,
+    "test_many_shards.py": LAYERS,
     "test_network_memory.py": PROCESSES,
     "test_network_replaced.py": MINUTES,
     "test_processes.py": PROCESSES,

@@ -158,7 +158,7 @@ def exchange_by_ring(
     if ring is None or ring.process != os.getpid():
         ring = SocketRing()
     if memory is None or memory.size < len(files) * room:
-        memory = aligned(MOST * room)
+        memory = aligned(MOST * room if MOST * room <= KEPT else len(files) * room)
     try:
         good = ring.exchange(files, texts, memory[: len(files) * room].reshape(len(files), room), look, goes_on)
     finally:

@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsp
 
 from azarr.context import DEFAULT_CONTEXT, Context
 from azarr.errors import ObjectChanged, RangeNotHonoured, TransportError, TruncatedBody, UnversionedWarning
-from azarr.stores.base import UNCHANGED, UNKNOWN, ByteRange, Value, check_key
+from azarr.stores.base import UNCHANGED, ByteRange, Value, check_key
 from azarr.stores.memory import sliced
 
 __all__ = ["HTTPStore"]
@@ -75,7 +75,7 @@ class HTTPStore:
         """Whether the server serves ranges, as far as is known; if not, objects are better asked for as a whole."""
         self.suffixes = fetch is not None or transport.SUFFIXES
         """Whether it serves the last n bytes, as far as is known."""
-        self._sizes = not self.suffixes
+        self.sizes = not self.suffixes
         """Whether it tells sizes by HEAD, as far as is known; only asked where the last n bytes cannot be."""
 
     def __repr__(self) -> str:
@@ -91,6 +91,9 @@ class HTTPStore:
 
     def __hash__(self) -> int:
         return self._hash
+
+    def __deepcopy__(self, memo: Any) -> HTTPStore:  # in this process its secrets may stay
+        return self
 
     def __reduce__(self) -> Any:
         options: dict[str, Any] = {"missing": self.missing, "context": self.context, "fetch": self.fetch}
@@ -110,43 +113,47 @@ class HTTPStore:
     ) -> Value | None:
         """As `get`: of the version `match`, or `ObjectChanged`; `UNCHANGED` if it is of the version `unless`."""
         url = self.url_of(key)
-        conditions = {"If-Match": match} if match and match.startswith('"') else {}  # weak tags match nothing
+        conditions = pinned(match)
         if unless:  # without a tag it comes again, but not out of a cache on the way
             conditions |= {"If-None-Match": unless} if unless.startswith(('"', "W/")) else {"Cache-Control": "no-cache"}
         if byte_range is None:
-            value = self._whole(await self._send(url, conditions), conditions)
+            value = self.whole_of(await self.send(url, conditions), conditions)
         elif byte_range[0] == byte_range[1]:
             return Value(b"")
         elif byte_range[0] >= 0 or byte_range[1] is not None:
-            value = await self._part(url, byte_range, conditions)
+            value = await self.part(url, byte_range, conditions)
         else:
             value = await self._last(url, byte_range, conditions)
         if value is not None and value is not UNCHANGED and match is not None and value.version != match:
             raise ObjectChanged("the object was replaced while it was being read; read again")
         return value
 
-    async def _part(self, url: str, byte_range: ByteRange, conditions: Mapping[str, str], length: int | None = None) -> Value | None:
+    async def part(self, url: str, byte_range: ByteRange, conditions: Mapping[str, str], length: int | None = None) -> Value | None:
         """A part, of `length` bytes where `byte_range` does not tell."""
         start, stop = byte_range
-        asked = f"{start}" if start < 0 else f"{start}-" if stop is None else f"{start}-{stop - 1}"
         if length is None and (stop is not None or start < 0):
             length = -start if stop is None else stop - start
         most = None if length is None else max(FREE, EXCESS * length)
-        answer = await self._send(url, {"Range": f"bytes={asked}", **conditions}, most)
+        answer = await self.send(url, {**asked(byte_range), **conditions}, most)
+        return self.part_of(answer, byte_range, conditions, most)
+
+    def part_of(self, answer: Any, byte_range: ByteRange, conditions: Mapping[str, str], most: int | None = None) -> Value | None:
+        """The part of the object that `answer` has, to a request for it with `conditions`. Errors: as those of `get_if`."""
         if answer.status == 416 and (empty := re.fullmatch(r"bytes \*/(\d{1,19})", answer.headers.get("content-range", ""))):
             size = int(empty[1])
-            if not size or start >= size:
-                return Value(b"", _version(answer.headers, size), size)
+            if not size or byte_range[0] >= size:
+                return Value(b"", version_of(answer.headers, size), size)
         if answer.status == 206:
             _check_body(answer, most)
             size = _checked_range(answer, byte_range)
-            if (version := _version(answer.headers, size)) is None and not self._told:
+            if (version := version_of(answer.headers, size)) is None and not self._told:
                 self._told = True
                 told = f"{self!r} tells no versions: an object that is replaced while it is read is not noticed"
                 warnings.warn(told, UnversionedWarning, stacklevel=2)
             return Value(answer.body, version, size)
-        self.ranges &= answer.status != 200
-        value = self._whole(answer, conditions, most)
+        if answer.status == 200:
+            self.ranges = False
+        value = self.whole_of(answer, conditions, most)
         if value is None or value is UNCHANGED:
             return value
         # Some servers answer a range with everything, so slice it.
@@ -158,44 +165,13 @@ class HTTPStore:
         """The last bytes; by their place, once the size is known, from servers that do not know how to count from the end."""
         if self.suffixes:
             try:
-                return await self._part(url, byte_range, conditions)
+                return await self.part(url, byte_range, conditions)
             except TransportError as error:
                 if not self.ranges or (error.status not in NO_SUFFIX and not isinstance(error, RangeNotHonoured)):
                     raise
-        if self._sizes and (value := await self._tail(url, -byte_range[0], conditions)) is not UNKNOWN:
-            return value
-        first = await self._part(url, (0, 1), conditions)
-        if first is None or first is UNCHANGED or first.size == 0:
-            return first
-        if first.size is None:
-            raise RangeNotHonoured("the server serves no last bytes of objects, and does not tell their sizes")
-        pinned = {"If-Match": first.version} if first.version and first.version.startswith('"') else conditions
-        value = await self._part(url, (max(first.size + byte_range[0], 0), first.size), pinned)
-        if value is None or value.version != first.version:
-            raise ObjectChanged("the object was replaced while it was being read; read again")
-        self.suffixes = False
-        return value
+        return await import_module("azarr.tools.last_bytes").by_size(self, url, -byte_range[0], conditions)
 
-    async def _tail(self, url: str, count: int, conditions: Mapping[str, str]) -> Value | None:
-        """The last bytes, by the size that HEAD tells, or `UNKNOWN`. Asked for with an open end, they show a size that is not true."""
-        answer = await self._send(url, conditions, method="HEAD")
-        if answer.status in TRANSIENT:  # which says nothing of what the server can do
-            return self._whole(answer, conditions)
-        told, encoded = answer.headers.get("content-length", ""), not is_plain(answer.headers.get("content-encoding", ""))
-        if answer.status != 200 or not told.isdigit():
-            self._sizes = answer.status in self.missing
-            return None if self._sizes else UNKNOWN
-        size = int(told)
-        start = max(size - count, 0)
-        if not size:
-            return Value(b"", _version(answer.headers, 0), 0)
-        value = None if encoded else await self._part(url, (start, None), conditions, size - start)
-        if encoded or (value is not None and len(value.data) != size - start):
-            self.ranges = False  # whole objects are what the browser decodes
-            raise RangeNotHonoured("the server tells another size of the object than that of what it serves: it may encode it on the way")
-        return value
-
-    async def _send(self, url: str, conditions: Mapping[str, str], most: int | None = None, **how: str) -> Any:
+    async def send(self, url: str, conditions: Mapping[str, str], most: int | None = None, **how: str) -> Any:
         """The answer, from wherever the server sends us."""
         headers, limit = self.sent, how if self.fetch or most is None else {"most": most, **how}
         for _ in range(MOST_REDIRECTS + 1):
@@ -210,7 +186,8 @@ class HTTPStore:
             url = urlunsplit(after)
         raise TransportError(f"the server redirects more than {MOST_REDIRECTS} times")
 
-    def _whole(self, answer: Any, conditions: Mapping[str, str], most: int | None = None) -> Value | None:
+    def whole_of(self, answer: Any, conditions: Mapping[str, str], most: int | None = None) -> Value | None:
+        """The same of a whole object."""
         if answer.status in self.missing:
             return None
         if answer.status == 304 and "If-None-Match" in conditions:
@@ -224,10 +201,21 @@ class HTTPStore:
         # Where no length was told it may have been cut, so it may be no version's.
         if "content-length" not in answer.headers and "transfer-encoding" not in answer.headers:
             return Value(answer.body)
-        return Value(answer.body, _version(answer.headers, len(answer.body)), len(answer.body))
+        return Value(answer.body, version_of(answer.headers, len(answer.body)), len(answer.body))
 
     def _refusal(self, answer: Any) -> str:
         return f"the server answered {answer.status}{import_module('azarr.tools.mistakes').credentials(answer.status)}"
+
+
+def asked(byte_range: ByteRange) -> dict[str, str]:
+    """The header that asks for it."""
+    start, stop = byte_range
+    return {"Range": f"bytes={start}" if start < 0 else f"bytes={start}-{'' if stop is None else stop - 1}"}
+
+
+def pinned(version: str | None) -> dict[str, str]:
+    """The header that asks for that version alone; weak tags match nothing."""
+    return {"If-Match": version} if version and version.startswith('"') else {}
 
 
 def _place(url: str, base: str = "") -> SplitResult | None:
@@ -246,7 +234,7 @@ def shown(url: str, login: str = "[^/?#]*") -> str:
     return re.sub(r"\?.+", "?***", re.sub(rf"^([^/?#]*//){login}@", r"\1***@", url, flags=re.S), flags=re.S)
 
 
-def _version(headers: Mapping[str, str], size: int | None) -> str | None:
+def version_of(headers: Mapping[str, str], size: int | None) -> str | None:
     """The tag of the object; else when it was changed, and its size."""
     modified = headers.get("last-modified")
     return headers.get("etag") or (f"{modified}/{size}" if modified else None)
@@ -271,7 +259,7 @@ def is_plain(encoding: str) -> bool:
 def _check_body(answer: Any, most: int | None) -> None:
     if answer.body is None or (most is not None and len(answer.body) > most):
         raise RangeNotHonoured(f"the server answered a range with more than {most:,} bytes: it serves no ranges", status=answer.status)
-    if not is_plain(encoding := answer.headers.get("content-encoding", "")):
+    if (encoding := answer.headers.get("content-encoding")) and not is_plain(encoding):
         raise TransportError(f"the server sent the object with Content-Encoding {encoding}, though identity was asked for")
     announced = answer.headers.get("content-length")
     if announced is not None and announced != str(len(answer.body)):
@@ -295,7 +283,5 @@ def _checked_range(answer: Any, byte_range: ByteRange) -> int | None:
         start, stop = (-1, None) if size is None else (max(size + start, 0), size)
     right_end = stop is None or last + 1 == stop or (size is not None and last + 1 == size < stop)
     if first != start or not right_end or len(answer.body) != last + 1 - first:
-        raise RangeNotHonoured(
-            f"the server sent {stated} with {len(answer.body):,} bytes where {byte_range} was asked for", transient=True
-        )
+        raise RangeNotHonoured(f"the server sent {stated} with {len(answer.body):,} bytes where {byte_range} was asked for", transient=True)
     return size

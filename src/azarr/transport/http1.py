@@ -13,7 +13,7 @@ import socket
 import ssl
 from collections import defaultdict
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,7 +34,7 @@ CONNECT, NEXT_ADDRESS = 30.0, 3.0
 """Seconds in which a connection must stand, at most; and in which the next address of the host is tried, where there are several."""
 ROOM = 64 << 10
 """Bytes that are read at a time where it is not known yet what comes: many answers as a whole."""
-PLAIN = re.compile(r"HTTP/1\.1 [0-9]{3}(?: [^\r\n]*)?(?:\r\n[^:\s]+:[^\r\n]*)*")
+STATUS, NAME = re.compile(r"HTTP/1\.1 [0-9]{3}(?: .*)?"), re.compile(r"\S+")
 SINGLE = ("content-length", "transfer-encoding", "content-range", "content-encoding", "etag", "connection")
 """Fields of which there may be one."""
 PORTS = {"http": 80, "https": 443}
@@ -145,22 +145,9 @@ class _Connection(asyncio.BufferedProtocol):
             self._fail(TransportError("the body would be larger than there is memory"))
 
     def _begin(self, head: str, rest: memoryview) -> None:
-        if not PLAIN.fullmatch(head):
-            raise Unusual
-        headers = dict[str, str]()
-        for line in head.split("\r\n")[1:]:
-            name, _, value = line.partition(":")
-            name = name.lower()
-            if name in headers and name in SINGLE:
-                raise Unusual
-            headers[name] = value.strip(" \t")
-        status = int(head[9:12])
-        length = "0" if status in (204, 304) else headers.get("content-length", "")
-        if status < 200 or "transfer-encoding" in headers or not (length.isascii() and length.isdigit()):
-            raise Unusual
-        size = int(length)
+        status, headers, size = head_of(head)
         self._answer = status, headers
-        if "close" in headers.get("connection", "").lower():
+        if closes(headers):
             self.open = False
         if len(rest) > size:
             raise _longer()
@@ -231,6 +218,37 @@ def request(origin: str, target: str, headers: Mapping[str, str]) -> bytes:
         raise ValueError("a header or URL must be text that UTF-8 has") from None
 
 
+def head_of(text: str) -> tuple[int, dict[str, str], int]:
+    """The status, the headers (names in lower case) and the length of the body that the head of an answer tells. Errors: `Unusual`."""
+    first, *lines = text.split("\r\n")
+    if not STATUS.fullmatch(first) or not text.count("\r") == text.count("\n") == len(lines):
+        raise Unusual
+    try:
+        headers = {_name(name): value.strip(" \t") for name, value in [line.split(":", 1) for line in lines]}
+    except ValueError:  # a line without a colon
+        raise Unusual from None
+    if len(headers) < len(lines) and any(sum(line.lower().startswith(f"{name}:") for line in lines) > 1 for name in SINGLE):
+        raise Unusual
+    status = int(text[9:12])
+    length = "0" if status in (204, 304) else headers.get("content-length", "")
+    if status < 200 or "transfer-encoding" in headers or not (length.isascii() and length.isdigit()):
+        raise Unusual
+    return status, headers, int(length)
+
+
+@lru_cache(256)
+def _name(name: str) -> str:
+    """Most are those of the answer before."""
+    if not NAME.fullmatch(name):
+        raise Unusual
+    return name.lower()
+
+
+def closes(headers: Mapping[str, str]) -> bool:
+    """Whether the server closes the connection behind its answer."""
+    return "close" in headers.get("connection", "").lower()
+
+
 class Client:
     """Connections of one event loop, kept by origin. As many are open as there are requests at a time."""
 
@@ -238,8 +256,8 @@ class Client:
         self.loop = asyncio.get_running_loop()
         self.unusual = set[str]()
         """Origins (scheme, host and port) whose answers are."""
-        self.slow = set[str]()
-        """Origins that are not asked in threads (`many`) any more, as these waited for too long; and how many of these there are."""
+        self.one_by_one = set[str]()
+        """Origins that threads (`many`) do not ask any more: these waited for too long, or no answer was usual; and how many these are."""
         self.threads, self.closed = 0, False
         self.latency = dict[str, float]()
         """Seconds from a request to its answer, the fewest that there were of an origin; what comes before it (connecting, say) is not."""
