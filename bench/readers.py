@@ -17,7 +17,7 @@ import numpy as np
 from bench import floor
 
 Selection = EllipsisType | tuple[int | slice, ...]
-Members = dict[str, tuple[tuple[int, ...], str]]
+Members = dict[str, tuple[tuple[int, ...], Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ async def azarr_members(path: Path, consolidated: bool) -> Members:
     import azarr
 
     group = await (azarr.open_consolidated if consolidated else azarr.open_group)(str(path))
-    return {name: (array.shape, str(array.dtype)) for name, array in (await group.members()).items()}
+    return {name: (array.shape, array.dtype) for name, array in (await group.members()).items()}
 
 
 # zarr-python, and zarrs-python inside it ----------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def _zarr_members(**settings: Any) -> Callable[[Path, bool], Members]:
 
         zarr.config.set(settings)
         group = zarr.open_group(str(path), mode="r", use_consolidated=consolidated)
-        return {name: (array.shape, str(array.dtype)) for name, array in group.arrays()}
+        return {name: (array.shape, array.dtype) for name, array in group.arrays()}
 
     return members
 
@@ -136,7 +136,7 @@ async def _zarr_async_members(path: Path, consolidated: bool) -> Members:
     from zarr.api import asynchronous
 
     group = await asynchronous.open_group(store=str(path), mode="r", use_consolidated=consolidated)
-    return {name: (array.shape, str(array.dtype)) async for name, array in group.arrays()}
+    return {name: (array.shape, array.dtype) async for name, array in group.arrays()}
 
 
 # zarrista -----------------------------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def _zarrista_members(path: Path, consolidated: bool) -> Members:
     from zarrista.store import FilesystemStore
 
     arrays = Group.open(FilesystemStore(str(path))).child_arrays()
-    return {array.path[1:]: (tuple(array.shape), array.dtype.name) for array in arrays}
+    return {array.path[1:]: (tuple(array.shape), array.dtype) for array in arrays}
 
 
 async def _zarrista_async_members(path: Path, consolidated: bool) -> Members:
@@ -180,7 +180,7 @@ async def _zarrista_async_members(path: Path, consolidated: bool) -> Members:
     from zarrista import AsyncGroup
 
     arrays = await (await AsyncGroup.open(LocalStore(str(path)))).child_arrays()
-    return {array.path[1:]: (tuple(array.shape), array.dtype.name) for array in arrays}
+    return {array.path[1:]: (tuple(array.shape), array.dtype) for array in arrays}
 
 
 # tensorstore --------------------------------------------------------------------------------------------------------

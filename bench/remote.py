@@ -29,7 +29,7 @@ async def _azarr_members(url: str, consolidated: bool) -> Members:
         return await azarr_members(url, True)
     group = azarr.open_group(url, zarr_format=3)  # a reference: it asks for nothing
     arrays = await asyncio.gather(*(group[name].open() for name in group_truth()))
-    return {name: (array.shape, str(array.dtype)) for name, array in zip(group_truth(), arrays, strict=True)}
+    return {name: (array.shape, array.dtype) for name, array in zip(group_truth(), arrays, strict=True)}
 
 
 # zarr-python --------------------------------------------------------------------------------------------------------
@@ -117,9 +117,9 @@ def _zarr_members(store: Callable[[str], Any]) -> Callable[[str, bool], Any]:
         zarr.config.set(TUNED)
         if consolidated:
             group = await asynchronous.open_group(store=store(url), mode="r", zarr_format=3, use_consolidated=True)
-            return {name: (array.shape, str(array.dtype)) async for name, array in group.arrays()}
+            return {name: (array.shape, array.dtype) async for name, array in group.arrays()}
         opening = (asynchronous.open_array(store=store(url), path=name, mode="r", zarr_format=3) for name in group_truth())
-        return {name: (array.shape, str(array.dtype)) for name, array in zip(group_truth(), await asyncio.gather(*opening), strict=True)}
+        return {name: (array.shape, array.dtype) for name, array in zip(group_truth(), await asyncio.gather(*opening), strict=True)}
 
     return members
 
@@ -152,7 +152,7 @@ def _tensorstore_members(tuned: bool) -> Callable[[str, bool], Members]:
     def members(url: str, consolidated: bool) -> Members:
         futures = {name: _tensorstore_start(f"{url}/{name}", tuned) for name in group_truth()}
         arrays = {name: future.result() for name, future in futures.items()}
-        return {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
+        return {name: (array.shape, array.dtype) for name, array in arrays.items()}
 
     return members
 

@@ -8,7 +8,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from functools import partial
 from importlib import import_module
 from typing import Any, TypeAlias, TypeGuard
 
@@ -48,14 +47,16 @@ def parse(data: bytes | bytearray | memoryview, key: str, *, lenient: bool = Fal
     `lenient` accepts the bare tokens `NaN`, `Infinity` and `-Infinity`, which some releases of zarr-python wrote.
     """
     limits.check("metadata", len(data), f"the document {key!r}")
-    bare, counts = list[JSON](), list[int]()
     try:
-        keys, depth = _survey(raw := bytes(data))
+        # Marks in strings count too, so these are the most that there may be: mostly what there are.
+        raw, reader = bytes(data), _spare.pop(lenient, None) or _Reader(lenient=lenient)
+        keys, depth = raw.count(b":"), raw.count(b"[") + raw.count(b"{")
+        if depth > MAX_DEPTH:
+            keys, depth = _survey(raw)
         if depth > PARSED:
             raise RecursionError
-        text = raw.decode()
-        value = json.loads(text, object_hook=partial(_count, counts), parse_constant=float if lenient else partial(_keep, bare))
-        if keys != sum(counts):  # of a key that stood twice, one is left
+        value = reader.decode(text := raw.decode())
+        if keys != (left := sum(reader.counts)) and _survey(raw)[0] != left:  # of a key that stood twice, one is left
             json.loads(text, object_pairs_hook=_unique)
         if "\\" in text:
             json.dumps(value, ensure_ascii=False).encode()
@@ -67,9 +68,11 @@ def parse(data: bytes | bytearray | memoryview, key: str, *, lenient: bool = Fal
         raise MetadataError("the document must be a JSON object", document=key, field="document", value=type(value).__name__)
     if depth > MAX_DEPTH:
         _check_depth(value, key)
-    if bare:
-        reason = f"the bare token {bare[0][0]!r} is not JSON; lenient=True accepts it"
-        raise MetadataError(reason, document=key, field=_place(value, bare[0]), value=bare[0][0])
+    if reader.bare:
+        place, token = _place(value, reader.bare[0]), reader.bare[0][0]
+        raise MetadataError(f"the bare token {token!r} is not JSON; lenient=True accepts it", document=key, field=place, value=token)
+    reader.counts.clear()
+    _spare[lenient] = reader
     return value
 
 
@@ -158,14 +161,24 @@ def _unique(pairs: list[tuple[str, JSON]]) -> Document:
     return found
 
 
-def _count(counts: list[int], found: Document) -> Document:
-    counts.append(len(found))
-    return found
+class _Reader(json.JSONDecoder):
+    """The parser. It counts the keys of each object, and keeps bare tokens, each in a list of its own."""
+
+    def __init__(self, *, lenient: bool) -> None:
+        self.counts, self.bare = list[int](), list[JSON]()
+        super().__init__(object_hook=self._count, parse_constant=float if lenient else self._keep)
+
+    def _count(self, found: Document) -> Document:
+        self.counts.append(len(found))
+        return found
+
+    def _keep(self, token: str) -> JSON:
+        self.bare.append([token])
+        return self.bare[-1]
 
 
-def _keep(bare: list[JSON], token: str) -> JSON:
-    bare.append([token])
-    return bare[-1]
+_spare: dict[bool, _Reader] = {}
+"""A parser that nobody uses, lenient or not: making one takes as long as reading a short document."""
 
 
 def _place(document: Document, wanted: JSON) -> str:

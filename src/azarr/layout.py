@@ -85,11 +85,11 @@ def compile_layout(metadata: ArrayMetadata, where: str, *, limits: Limits = DEFA
 
     Errors: `UnknownCodec`, `MetadataError`, `LimitExceeded`.
     """
-    readable = without_unknown(metadata, KNOWN, where)
-    alike = (id(readable.grid), id(readable.codecs), id(readable.dtype), id(readable.key_encoding), id(readable.fill), limits, lenient)
+    alike = (id(metadata.grid), id(metadata.codecs), id(metadata.dtype), id(metadata.key_encoding), id(metadata.fill), id(limits), lenient)
     if (known := _known.get(alike)) is None:
+        readable = without_unknown(metadata, KNOWN, where)
         known = _compiled(readable._replace(document={}, attributes={}, dimension_names=None), limits, lenient)
-        if readable.grid.chunks is None:  # it may be large
+        if readable is not metadata or readable.grid.chunks is None:  # it warns each time; it may be large
             return known
         if len(_known) >= MOST_KNOWN:
             _known.clear()
