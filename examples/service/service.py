@@ -13,6 +13,7 @@ import asyncio
 import io
 import math
 import os
+import re
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -97,11 +98,13 @@ async def point(request: Request, name: str, at: str = "") -> Response:
 @app.get("/tile/{name:path}/{row}/{column}.png")
 async def tile(request: Request, name: str, row: int, column: int, low: float, high: float, at: str = "", step: int = 1) -> Response:
     """A part of the last two axes as a grey PNG, black at `low`, white at `high`; `at` are the indices of the axes before."""
-    if min(row, column) < 0 or step < 1 or not low < high:
-        raise HTTPException(422, "row and column are at least 0, step is at least 1, and low is below high")
+    if min(row, column) < 0 or step < 1 or not -math.inf < low < high < math.inf:
+        raise HTTPException(422, "row and column are at least 0, step is at least 1, and low is below high, both finite")
 
     async def read() -> Response:
         array = await array_of(name)
+        if array.ndim < 2:
+            raise HTTPException(422, "a picture needs an array of two dimensions or more")
         sides = (slice(place * TILE * step, (place + 1) * TILE * step, step) for place in (row, column))
         selection = array[(*indices(at, array.ndim - 2), *sides)]
         if selection.size == 0:
@@ -124,7 +127,7 @@ def png(values: np.ndarray[Any, Any], low: float, high: float) -> bytes:
 
 def indices(text: str, count: int) -> tuple[int, ...]:
     """The integers of `3,-1,7`; there must be `count` of them, so that a client cannot ask for whole axes."""
-    found = tuple(int(part) if part.lstrip("-").isdecimal() else None for part in text.split(",")) if text else ()
+    found = tuple(int(part) if re.fullmatch("-?[0-9]{1,18}", part) else None for part in text.split(",")) if text else ()
     if len(found) != count or None in found:
         raise HTTPException(422, f"at is {count} integers with commas between them")
     return found  # type: ignore[return-value]

@@ -28,7 +28,7 @@ Make = Callable[[Any, bool], Awaitable[Any]]
 def open(  # noqa: A001  # the verb of the field, always written azarr.open
     store: Any, path: str = "", *, mode: str = "r", zarr_format: int | None = None, consolidated: bool | None = None,
     lenient: bool = False, context: Context | None = None, storage_options: Document | None = None,
-) -> Ref:  # fmt: skip
+) -> Ref[Any]:  # fmt: skip
     """A reference to the array or group at `path` of `store`; `await` it.
 
     `store` is a URL, with `storage_options` for its store, a path, a mapping of keys to bytes, or a store. `mode` is "r", or "r+" to write.
@@ -41,7 +41,7 @@ def open(  # noqa: A001  # the verb of the field, always written azarr.open
 def open_group(
     store: Any, path: str = "", *, mode: str = "r", zarr_format: int | None = None, consolidated: bool | None = None,
     lenient: bool = False, context: Context | None = None, storage_options: Document | None = None, **options: Any,
-) -> Ref:  # fmt: skip
+) -> Ref[Group]:  # fmt: skip
     """A reference to a group; arguments and errors as for `open`, and `NotAGroup`.
 
     `mode` may be "a" too, which makes the group if there is none, when awaited; "w-", which makes it, and raises `NodeExists` if there is
@@ -57,7 +57,7 @@ def open_group(
 def open_array(
     store: Any, path: str = "", *, mode: str = "r", zarr_format: int | None = None, lenient: bool = False, context: Context | None = None,
     storage_options: Document | None = None, **options: Any,
-) -> Ref:  # fmt: skip
+) -> Ref[Array]:  # fmt: skip
     """A reference to an array; arguments and errors as for `open`, and `NotAnArray`.
 
     `mode` may be "a", "w-" or "w" too, as for `open_group`; `options` are those of `create_array`. An array that is there stays as it is.
@@ -72,7 +72,7 @@ def open_array(
 def open_consolidated(
     store: Any, path: str = "", *, zarr_format: int | None = None, lenient: bool = False, context: Context | None = None,
     storage_options: Document | None = None,
-) -> Ref:  # fmt: skip
+) -> Ref[Group]:  # fmt: skip
     """A reference to a group that must have consolidated metadata: members are then opened without asking for anything."""
     return _ref("group", store, path, "r", zarr_format, True, lenient, context, storage_options)
 
@@ -80,7 +80,7 @@ def open_consolidated(
 def _ref(
     kind: str, source: Any, path: str, mode: str, zarr_format: int | None, consolidated: bool | None, lenient: bool,
     context: Context | None, given: Document | None, make: Make | None = None, options: Mapping[str, Any] = MappingProxyType({}),
-) -> Ref:  # fmt: skip
+) -> Ref[Any]:  # fmt: skip
     if mode not in MODES or (mode not in MODES[:2] and make is None):
         more = "; open_array and open_group also take a, w, w-" * (mode in MODES)
         raise ValueError(f"mode is one of {', '.join(MODES if make else MODES[:2])}, not {mode!r}{more}")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Selected = TypeVar("Selected")
 COMPUTING = """add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod divmod rdivmod pow rpow matmul rmatmul and rand or
-    ror xor rxor lshift rlshift rshift rrshift lt le gt ge neg pos abs invert round int float complex contains"""
+    ror xor rxor lshift rlshift rshift rrshift lt le gt ge neg pos abs invert round int float complex contains array_function"""
 
 
 def refuse(text: str) -> Callable[..., Any]:
@@ -230,7 +230,7 @@ class Array(Selectable["Selection"]):
         On local disk and in memory rows are seen once they are stored. Elsewhere their place is reserved first, and reads as the fill
         value until then. Errors: `ReadOnly`, `WriteConflict`, `StoreError`; `ValueError` for values that do not fit.
         """
-        rows = np.asarray(values, self.dtype)
+        rows = tool("values").plain(values, self.dtype)
         return Array(await tool("changes").append(self.access, self.path, self.metadata, rows, axis), self.access, self.path)
 
     async def presence(self) -> npt.NDArray[np.bool_]:
@@ -338,7 +338,7 @@ class Selection(Selectable["Selection"]):
         writable(self.array.access, self.array.path)
         if unknown := [codec.name for codec in self.array.codecs if codec not in self.array.layout.metadata.codecs]:
             raise UnknownCodec("to write, known codecs are needed", field="codecs", value=unknown, document=self.array.document)
-        given = np.asarray(values, self._element.base)
+        given = tool("values").plain(values, self._element.base)
         try:
             source = np.broadcast_to(given, self.shape)
         except ValueError:

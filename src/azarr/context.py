@@ -111,9 +111,12 @@ class Context:
     """What is called at the end of `async with`."""
 
     def __post_init__(self) -> None:
-        several = {"workers": 1 if self.workers is None else self.workers, "timeout": self.timeout}
-        positive("Context", requests=self.requests, memory=self.nbytes, **several)
+        workers = 1 if self.workers is None else self.workers
+        positive("Context", requests=self.requests, memory=self.nbytes, workers=workers, timeout=self.timeout)
         bytes_of(self.cache)
+        given: Any = self
+        if not isinstance(given.retries, Retries) or not isinstance(given.limits, Limits) or not callable(given.on_event or positive):
+            raise TypeError(f"retries are azarr.Retries(...), limits azarr.Limits(...), and on_event is a function: {self}")
 
     @property
     def nbytes(self) -> int:

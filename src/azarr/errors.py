@@ -140,9 +140,7 @@ class TransportError(StoreError):
 
     _facts = ("status", "transient", "retry_after", "attempts")
 
-    def __init__(
-        self, reason: str, *, transient: bool = False, retry_after: float | None = None, attempts: int = 1, **where: Any
-    ) -> None:
+    def __init__(self, reason: str, *, transient: bool = False, retry_after: float | None = None, attempts: int = 1, **where: Any) -> None:
         self.transient, self.retry_after, self.attempts = transient, retry_after, attempts
         super().__init__(reason, **where)
 

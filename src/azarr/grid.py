@@ -1,5 +1,4 @@
-"""Chunk grids and keys. Knows integers and strings; never bytes, never stores.
-"""
+"""Chunk grids and keys. Knows integers and strings; never bytes, never stores."""
 
 import math
 from bisect import bisect_right

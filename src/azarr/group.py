@@ -66,7 +66,7 @@ class Group:
         """A picture of everything below: text by `str`, HTML in a notebook."""
         return tool("display").tree_of(self.path or "/", [item async for item in self.walk()])
 
-    def __getitem__(self, path: str) -> Ref:
+    def __getitem__(self, path: str) -> Ref[Any]:
         """A reference to a member, or to a node further below; nothing is asked for until it is awaited."""
         if not isinstance(path, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # people index groups, too
             raise NotAnArray(f"a group stands at {self.path or '/'} of {self.store!r}; group['name'][...] selects from an array in it")
@@ -80,7 +80,7 @@ class Group:
             raise NodeNotFound(repr(self.store), path, "it in the consolidated metadata; consolidated=False looks into the store")
         return make_node(found, self.access, path)
 
-    def __getattr__(self, name: str) -> Ref:
+    def __getattr__(self, name: str) -> Ref[Any]:
         if name.startswith("_") or name == "then":  # JavaScript takes what has a `then` for a promise
             raise AttributeError(name)
         return self[name]

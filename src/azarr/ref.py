@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing
-from typing import Any, NoReturn
+from typing import Any, Generic, NoReturn, TypeVar
 
 from azarr._engine import Block, Tell
 from azarr.array import Array, Selectable, Selection, refuse, tool
@@ -16,9 +16,10 @@ from azarr.grid import check_path
 
 Open = Callable[[str], Awaitable[Any]]
 """Opens the node at a path."""
+Node = TypeVar("Node", covariant=True)
 
 
-class Ref(Selectable["PendingSelection"]):
+class Ref(Selectable["PendingSelection"], Generic[Node]):
     """A node that will be opened each time it is awaited: `await ref` gives the `Array` or `Group`."""
 
     __slots__ = ("_open", "_path", "_store")
@@ -27,18 +28,19 @@ class Ref(Selectable["PendingSelection"]):
     def __init__(self, open_node: Open, path: str, store: Any) -> None:
         self._open, self._path, self._store = open_node, path, store
 
-    def __await__(self) -> Generator[Any, None, Any]:
+    def __await__(self) -> Generator[Any, None, Node]:
         return self.open().__await__()
 
-    async def open(self) -> Any:
+    async def open(self) -> Node:
         """The node: an `Array` or a `Group`. Errors: `NodeNotFound`, `MetadataError`, `StoreError`."""
         try:
             node = await self._open(self._path)
         except (NodeNotFound, StoreError, TypeError) as error:
             await tool("mistakes").explain(error, self._store, self._path)
             raise
-        if isinstance(node, Array):
-            node.layout  # noqa: B018  # made here, so that a codec nobody knows is an error of opening
+        array: Any = node
+        if isinstance(array, Array):
+            array.layout  # noqa: B018  # made here, so that a codec nobody knows is an error of opening
         return node
 
     def _then(self, select: Callable[[Selection], Selection]) -> PendingSelection:
@@ -46,9 +48,10 @@ class Ref(Selectable["PendingSelection"]):
 
     def __getitem__(self, key: Any) -> Any:
         """A deeper reference for a path; for anything else a selection of the array that stands here."""
-        return Ref(self._open, check_path(f"{self._path}/{key}"), self._store) if isinstance(key, str) else super().__getitem__(key)
+        below: Any = Ref
+        return below(self._open, check_path(f"{self._path}/{key}"), self._store) if isinstance(key, str) else super().__getitem__(key)
 
-    def __getattr__(self, name: str) -> Ref:
+    def __getattr__(self, name: str) -> Ref[Any]:
         if name.startswith("_") or name == "then":  # JavaScript takes what has a `then` for a promise
             raise AttributeError(name)
         return self[name]
@@ -67,7 +70,7 @@ class PendingSelection(Selectable["PendingSelection"]):
 
     __slots__ = ("_ref", "_select")
 
-    def __init__(self, ref: Ref, select: Callable[[Selection], Selection]) -> None:
+    def __init__(self, ref: Ref[Any], select: Callable[[Selection], Selection]) -> None:
         self._ref, self._select = ref, select
 
     def __await__(self) -> Generator[Any, None, Any]:

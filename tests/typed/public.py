@@ -16,10 +16,13 @@ from azarr.ref import PendingSelection
 
 async def opening() -> None:
     g = azarr.open_group("https://host/data.zarr", context=azarr.Context(memory="1 GiB"))
-    assert_type(g, azarr.Ref)
-    assert_type(g.var, azarr.Ref)
-    assert_type(azarr.open_array({}), azarr.Ref)
-    assert_type(azarr.open({}), azarr.Ref)
+    assert_type(g, azarr.Ref[azarr.Group])
+    assert_type(await g, azarr.Group)
+    assert_type(g.var, azarr.Ref[Any])
+    assert_type((await g).var, azarr.Ref[Any])
+    assert_type(await azarr.open_array({}), azarr.Array)
+    assert_type((await azarr.open_array({}))[0], azarr.Selection)
+    assert_type(azarr.open({}), azarr.Ref[Any])
     assert_type(await azarr.create_group({}), azarr.Group)
     azarr.open_group({}, mode=1)  # pyright: ignore[reportArgumentType]
     azarr.open_group({}, "a", "r")  # pyright: ignore[reportCallIssue]

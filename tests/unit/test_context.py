@@ -44,6 +44,12 @@ def test_a_budget_that_is_no_number_is_refused(budget: dict[str, Any]):
         Context(**budget)
 
 
+@pytest.mark.parametrize("options", [{"retries": 3}, {"limits": 5}, {"on_event": 3}])
+def test_what_else_a_context_is_made_of_has_its_type(options: dict[str, Any]):
+    with pytest.raises(TypeError, match=r"retries are azarr\.Retries\(\.\.\.\)"):
+        Context(**options)
+
+
 def test_one_of_each_is_enough():
     assert Context(requests=1, memory=1, workers=1).workers == 1
 

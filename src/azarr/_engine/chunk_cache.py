@@ -1,70 +1,23 @@
-"""Decoded chunks, kept for those who read them again through the same array handle; bounded in bytes, the longest unused go first."""
+"""Which contexts keep decoded chunks (`tools.chunk_cache`), and what was replaced of them."""
 
 from __future__ import annotations
 
-import threading
 import weakref
-from collections import OrderedDict
-from collections.abc import Hashable
+from importlib import import_module
 from typing import Any
-
-import numpy.typing as npt
 
 from azarr._engine.turns import place_of
 from azarr.context import Context, bytes_of
 
-Kept = tuple[Hashable, npt.NDArray[Any], str | None]
-"""Where the object is that a chunk comes from, the chunk, and the version of its shard."""
-NOTHING = 256
-"""Bytes that keeping a chunk costs, beside its own."""
-
-
-class ChunkCache:
-    """Chunks by array handle, key and coordinates. `writes` counts the times that something was forgotten."""
-
-    def __init__(self, most: int) -> None:
-        self.most, self.nbytes, self.writes = most, 0, 0
-        self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, what: Hashable) -> Kept | None:
-        with self._lock:
-            if (kept := self._kept.get(what)) is not None:
-                self._kept.move_to_end(what)
-            return kept
-
-    def put(self, what: Hashable, kept: Kept, since: int) -> None:
-        """Keep a chunk that was asked for when `writes` was `since`: if something was written after that, it may be an old one."""
-        with self._lock:
-            if since != self.writes or (size := _size(kept)) > self.most:
-                return
-            if (before := self._kept.pop(what, None)) is not None:
-                self.nbytes -= _size(before)
-            self._kept[what] = kept
-            self.nbytes += size
-            while self.nbytes > self.most:
-                self.nbytes -= _size(self._kept.popitem(last=False)[1])
-
-    def forget(self, place: Hashable) -> None:
-        with self._lock:
-            self.writes += 1
-            for what in [what for what, kept in self._kept.items() if kept[0] == place]:
-                self.nbytes -= _size(self._kept.pop(what))
-
-
-def _size(kept: Kept) -> int:
-    return NOTHING + kept[1].nbytes
-
-
-_caches: weakref.WeakKeyDictionary[Context, ChunkCache] = weakref.WeakKeyDictionary()
+_caches: weakref.WeakKeyDictionary[Context, Any] = weakref.WeakKeyDictionary()
 """Of the contexts that have one."""
 
 
-def cache_of(context: Context) -> ChunkCache | None:
+def cache_of(context: Context) -> Any:
     """The cache of all who use `context`, in all threads; None if it has none."""
     if not context.cache or not (most := bytes_of(context.cache)):
         return None
-    return _caches.setdefault(context, ChunkCache(most))
+    return _caches.get(context) or _caches.setdefault(context, import_module("azarr.tools.chunk_cache").ChunkCache(most))
 
 
 def forget(store: object, key: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from azarr._engine.chunk_cache import ChunkCache, forget
+from azarr._engine.chunk_cache import forget
 from azarr._engine.progress import Progress
 from azarr._engine.turns import place_of
 from azarr.codecs import Pipeline
@@ -104,7 +104,7 @@ class Reading:
 
     def __init__(
         self, target: Target, jobs: Iterator[Job], out: npt.NDArray[Any], region: Region, fields: Any,
-        cache: ChunkCache | None = None, progress: Progress | None = None,
+        cache: Any = None, progress: Progress | None = None,
     ) -> None:  # fmt: skip
         self.target, self._jobs, self.out, self.points, self.fields = target, jobs, out, region.points, fields
         fill = target.layout.metadata.fill

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from azarr._engine.blocking import MOST_AT_ONCE, reader_at_once
 from azarr._engine.decoding import named
@@ -15,7 +15,7 @@ from azarr.context import Context
 from azarr.document import Document, dump, parse
 from azarr.errors import NodeNotFound, StoreError, WriteConflict
 from azarr.scratch import Scratch, view
-from azarr.stores.base import ConditionalStore, Reader, Store, Value, WouldWait, WritableStore, is_blocking
+from azarr.stores.base import ConditionalStore, Reader, Value, WouldWait, WritableStore, is_blocking
 
 T = TypeVar("T")
 NODES = ("zarr.json", ".zarray")
@@ -23,8 +23,12 @@ ATTEMPTS = 64
 """Times that an object is read and changed again because somebody else replaced it meanwhile."""
 
 
-async def fetch_documents(store: Store, keys: Sequence[str], context: Context) -> list[bytes | None]:
-    """What `store` has under each of `keys`, None where it has nothing."""
+async def fetch_documents(store: Any, keys: Sequence[str], context: Context, *, fresh: bool = False) -> list[bytes | None]:
+    """What `store` has under each of `keys`, None where it has nothing; `fresh`: and not what a cache holds of it."""
+    if fresh and hasattr(store, "settle"):
+        for key in keys:
+            store.forget(key)
+        await store.settle()
     if is_blocking(store):
         if len(keys) <= MOST_AT_ONCE and (reader := await reader_at_once(store)) is not None:
             with suppress(WouldWait):

@@ -84,7 +84,7 @@ async def read(
         if blocking:
             await read_blocking(reading, workers_for(layout, len(head), result.nbytes))
         else:
-            await read_waiting(reading, context, len(head))
+            await read_waiting(reading, context, len(head), sum([len(job.pieces) for job in head]))
     except ObjectChanged:
         if not reading.reused:
             raise

@@ -12,6 +12,8 @@ from collections.abc import AsyncGenerator, Hashable
 
 from azarr.stores.base import BlockingWritable
 
+LOOKED_AT = 1.0
+"""Seconds between two looks at whether other loops, whose writes are waited for, still run."""
 Box = tuple[tuple[int, int], ...]
 """The first and the last chunk along each axis."""
 
@@ -48,17 +50,28 @@ def place_of(store: object, key: str) -> Hashable:
 async def turn(place: Hashable, box: Box) -> AsyncGenerator[None]:
     """Wait for all earlier writes to `place` that touch chunks of `box`, and hold back later ones."""
     mine = _Turn(box)
+    _sweep(place)
     with _lock:
         others = _turns.setdefault(place, [])
-        others[:] = [other for other in others if not other.loop.is_closed()]  # which will never leave
         mine.before.update(filter(mine.touches, others))
         others.append(mine)
+        patience = LOOKED_AT if any(other.loop is not mine.loop for other in mine.before) else None
     try:
-        if mine.before:
-            await mine.ready
+        while mine.before:
+            await asyncio.wait([mine.ready], timeout=patience)
+            if patience:
+                _sweep(place)
         yield
     finally:
         _leave(place, mine)
+
+
+def _sweep(place: Hashable) -> None:
+    """Writes of loops that were closed in the middle of them never leave by themselves."""
+    with _lock:
+        ended = [other for other in _turns.get(place, ()) if other.loop.is_closed()]
+    for other in ended:
+        _leave(place, other)
 
 
 def _leave(place: Hashable, mine: _Turn) -> None:

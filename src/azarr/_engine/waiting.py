@@ -36,11 +36,14 @@ AT_ONCE = 16
 """Ranges of one shard that are asked for at the same time."""
 
 
-async def read_waiting(reading: Reading, context: Context, loops: int) -> None:
-    """Run fetch loops until the jobs are done. The first error stops them all, and is raised when none is running any more."""
-    work, in_bulk = _Work(reading, context), getattr(reading.target.store, "in_bulk", None)
+async def read_waiting(reading: Reading, context: Context, loops: int, chunks: int) -> None:
+    """Run fetch loops until the jobs are done. The first error stops them all, and is raised when none is running any more.
+
+    `chunks`: how many there are in the first `loops` jobs.
+    """
+    work, in_bulk = _Work(reading, context, loops, chunks), getattr(reading.target.store, "in_bulk", None)
     try:
-        if loops >= MANY and in_bulk is not None:
+        if chunks >= MANY and in_bulk is not None:
             await in_bulk(work, reading.target.store)
         if loops == 1:  # a task would cost more than what it does
             await work.loop()
@@ -54,11 +57,12 @@ async def read_waiting(reading: Reading, context: Context, loops: int) -> None:
 
 
 class _Work:
-    """One read. `indexes` are those that the array handle does not keep."""
+    """One read. `indexes` are those that the array handle does not keep; `jobs` and `chunks`, how many there are at first."""
 
-    __slots__ = ("budget", "indexes", "most", "reading", "requests")
+    __slots__ = ("budget", "chunks", "indexes", "jobs", "most", "reading", "requests")
 
-    def __init__(self, reading: Reading, context: Context) -> None:
+    def __init__(self, reading: Reading, context: Context, jobs: int, chunks: int) -> None:
+        self.jobs, self.chunks = jobs, chunks
         self.reading, self.requests = reading, Requests(reading.target.store, context)
         self.budget = self.requests.budget
         self.most = self.budget.most

@@ -46,9 +46,11 @@ OUTCOMES = {"done": DONE, "failed": BEGUN, "unknown": SENT}
 
 async def write(
     target: Target, region: Region, values: npt.NDArray[Any], context: Context, *, fields: Any = None, empty: bool = False,
-    progress: Tell = None,
+    progress: Tell = None, ends: bool = False,
 ) -> None:  # fmt: skip
     """Store `values`, which have the region's shape, as the elements of `region`; with `empty`, chunks of nothing but the fill value too.
+
+    `ends`: chunks that the region covers up to the array's end are replaced unread, with what may have been appended behind it.
 
     Errors: `WriteConflict`, `StoreError`; `PartialWrite` where chunks were stored before one failed. When it raises, nothing of it is
     in flight.
@@ -57,7 +59,7 @@ async def write(
         return
     store, box = target.store, box_of(region, target.layout.metadata.grid)
     size = math.prod(last + 1 - first for first, last in box)
-    writing = Writing(target, region, values, fields, empty, size, progress)
+    writing = Writing(target, region, values, fields, empty, ends, size, progress)
     try:
         async with turn(place_of(store, target.prefix), box):
             helper = writing.help if writing.helps else None
@@ -109,7 +111,7 @@ class Writing(Work[Job]):
     """One write: the jobs that are left, and how those that were begun stand."""
 
     def __init__(
-        self, target: Target, region: Region, values: npt.NDArray[Any], fields: Any, empty: bool, size: int, progress: Tell = None
+        self, target: Target, region: Region, values: npt.NDArray[Any], fields: Any, empty: bool, ends: bool, size: int, progress: Tell
     ) -> None:
         layout = target.layout
         # Without index arrays and fields, what replaces a whole chunk is one slice of the values.
@@ -120,7 +122,8 @@ class Writing(Work[Job]):
         work = jobs(region.forward(), grid, layout.inner, pieces_per_job=pieces, pieces_per_shard_job=1 << 30, row=row)
         if region.points and layout.inner is not None:
             work = _once(work)
-        self.target, self.source, self.points, self.fields, self.empty = target, region.target(values), region.points, fields, empty
+        self.target, self.source, self.points, self.fields = target, region.target(values), region.points, fields
+        self.empty, self._ends = empty, ends
         self._apart: bool = getattr(target.store, "copies_ranges", False)
         self.states: dict[str, str] = {}
         self.progress = Progress.of_chunks(progress, region, target, inner=False)
@@ -183,7 +186,7 @@ class Writing(Work[Job]):
             self._shared = early
             self._told.set()
         replaced = self._replaced(job)
-        covered = replaced and not self._reaches_over(_coords(job))
+        covered = replaced and (self._ends or not self._reaches_over(_coords(job)))
         stored = self.target.layout.shard(job.shard).index_range if self._apart and job.shard is not None else WHOLE
         for _ in range(ATTEMPTS):
             old: Value | None = None if covered else (yield Get(key, stored))

@@ -158,4 +158,4 @@ async def server(store: Any) -> list[Check]:
 async def asked(store: Any, name: str, byte_range: str = "") -> Any:
     """An answer of the server."""
     headers = {"Origin": ORIGIN} | ({"Range": byte_range} if byte_range else {})
-    return await store._send(f"{store._base}/{name}{store._query}", headers, 1 << 28)
+    return await store.send(f"{store._base}/{name}{store._query}", headers, 1 << 28)

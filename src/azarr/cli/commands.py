@@ -62,7 +62,7 @@ def copy(
     run(run_copy(place(azarr.open, source), target, path, scheduler, as_json, overwrite=overwrite, memory=memory, **options))
 
 
-async def run_copy(source: azarr.Ref, target: str, path: str, scheduler: str | None, as_json: bool, **options: Any) -> None:
+async def run_copy(source: azarr.Ref[Any], target: str, path: str, scheduler: str | None, as_json: bool, **options: Any) -> None:
     """Copy, with a bar on a terminal."""
     with bar(TransferSpeedColumn(), TimeRemainingColumn()) as tell:
         try:

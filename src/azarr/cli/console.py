@@ -88,7 +88,7 @@ def parted(url: str) -> tuple[str, str]:
     return url, ""
 
 
-def place(open_node: Callable[[str, str], azarr.Ref], url: str) -> azarr.Ref:
+def place(open_node: Callable[[str, str], azarr.Ref[Any]], url: str) -> azarr.Ref[Any]:
     """What is to be opened; nothing is asked for yet. A URL that no store is for is an error of use."""
     try:
         return open_node(*parted(url))

@@ -35,7 +35,7 @@ def info(url: URL, as_json: AsJSON = False) -> None:
     run(print_info(url, place(azarr.open, url), as_json))
 
 
-async def print_info(url: str, node: azarr.Ref, as_json: bool) -> None:
+async def print_info(url: str, node: azarr.Ref[Any], as_json: bool) -> None:
     """The table of what is known."""
     found = await node
     say(as_json, facts(azarr.errors.redact(url), found), table(describe(url, found)))
@@ -47,7 +47,7 @@ def tree(url: URL, as_json: AsJSON = False) -> None:
     run(print_tree(place(azarr.open_group, url), as_json))
 
 
-async def print_tree(group: azarr.Ref, as_json: bool) -> None:
+async def print_tree(group: azarr.Ref[Any], as_json: bool) -> None:
     """The tree, as text; as JSON a list of all nodes."""
     root = await group
     if as_json:
@@ -62,7 +62,7 @@ def ls(url: URL, as_json: AsJSON = False) -> None:
     run(print_members(url, place(azarr.open, url), as_json))
 
 
-async def print_members(url: str, place: azarr.Ref, as_json: bool) -> None:
+async def print_members(url: str, place: azarr.Ref[Any], as_json: bool) -> None:
     """Groups with "/" at the end; of arrays shape, data type and size. An array is a list of itself."""
     node = await place
     members = await node.members() if isinstance(node, azarr.Group) else {azarr.errors.redact(url): node}
@@ -85,7 +85,7 @@ def cat(url: URL, selection: Selected = "...", as_json: AsJSON = False) -> None:
     run(print_values(place(azarr.open_array, url), key, as_json))
 
 
-async def print_values(array: azarr.Ref, key: Any, as_json: bool) -> None:
+async def print_values(array: azarr.Ref[Any], key: Any, as_json: bool) -> None:
     """The values as NumPy prints them, of more than a thousand those at the edges; as JSON, all of them."""
     part = within_limit((await array)[key])
     values = np.asarray(await part)
@@ -112,7 +112,7 @@ def stats(
     run(print_statistics(url, place(azarr.open_array, url), key, without_fill, memory, as_json))
 
 
-async def print_statistics(url: str, array: azarr.Ref, key: Any, without_fill: bool, memory: str, as_json: bool) -> None:
+async def print_statistics(url: str, array: azarr.Ref[Any], key: Any, without_fill: bool, memory: str, as_json: bool) -> None:
     """Read block by block, with a bar on a terminal."""
     part = (await array)[key]
     with bar(MofNCompleteColumn(), TimeRemainingColumn()) as tell:
@@ -143,7 +143,7 @@ def plot(
     run(draw(url, place(azarr.open_array, url), key, out, colours, as_json))
 
 
-async def draw(url: str, place: azarr.Ref, key: tuple[Axis, ...] | None, out: Path | None, colours: str, as_json: bool) -> None:
+async def draw(url: str, place: azarr.Ref[Any], key: tuple[Axis, ...] | None, out: Path | None, colours: str, as_json: bool) -> None:
     """Read the slice, and draw it."""
     array = await place
     if key is None:

@@ -5,7 +5,7 @@ import tempfile
 import webbrowser
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,7 +21,7 @@ DEMO_PACKAGES = ("aiohttp", "iris_sample_data", "matplotlib", "netCDF4")
 @app.command(rich_help_panel=SERVING)
 def serve(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="A folder, or a URL or zip file: all below it is served.")] = ".",
-    port: Annotated[int, typer.Option(help="Where to listen; 0 lets the system choose.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 lets the system choose.")] = 8000,
     host: Annotated[str, typer.Option(help="For whom: this machine alone, or 0.0.0.0 for all who reach it.")] = "127.0.0.1",
     cors: Annotated[bool, typer.Option("--cors/--no-cors", help="Allow pages of other sites to read.")] = True,
     as_json: AsJSON = False,
@@ -52,7 +52,7 @@ async def run_server(folder: str, *, port: int, host: str, cors: bool, as_json: 
 @app.command(rich_help_panel=SERVING)
 def view(
     url: URL,
-    port: Annotated[int, typer.Option(help="Where to listen; the system chooses if it is not given.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; the system chooses if it is not given.")] = 0,
     browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
     pyodide: Annotated[
         str | None, typer.Option(envvar="AZARR_PYODIDE", help="A URL or a folder of Pyodide; its public one if not given.")
@@ -66,7 +66,9 @@ def view(
         run(show(url, place(azarr.open, url), port=port, browser=browser, pyodide=pyodide, relay=relay, cors=cors, as_json=as_json))
 
 
-async def show(url: str, root: azarr.Ref, *, port: int, browser: bool, pyodide: str | None, relay: bool, cors: bool, as_json: bool) -> None:
+async def show(
+    url: str, root: azarr.Ref[Any], *, port: int, browser: bool, pyodide: str | None, relay: bool, cors: bool, as_json: bool
+) -> None:  # fmt: skip
     """Serve the viewer. What is on this machine is opened before, so that an error is one of the command."""
     from azarr.cli.view import serve_viewer
 
@@ -74,6 +76,8 @@ async def show(url: str, root: azarr.Ref, *, port: int, browser: bool, pyodide: 
     store = None if remote else (await root).store
     name = azarr.errors.redact(url).partition("?")[0].rstrip("/").rpartition("/")[2] or "data"
     distribution = Path(pyodide) if pyodide is not None and "://" not in pyodide else pyodide
+    if isinstance(distribution, Path) and not distribution.is_dir():
+        raise typer.BadParameter(f"{pyodide!r} is no folder", param_hint="--pyodide")
     async with serve_viewer(store, name, url=url, port=port, pyodide=distribution, cors=cors) as page:
         shown = azarr.errors.redact(url)
         say(as_json, {"path": shown, "url": page}, f"{shown} is shown at {page} until you press Ctrl-C")

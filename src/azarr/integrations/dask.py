@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from azarr.ref import Ref
 __all__ = ["copy", "from_array", "store", "store_later", "verify"]
 
 
-def from_array(array: Array | Ref, chunks: Any = "auto") -> Any:
+def from_array(array: Array | Ref[Any], chunks: Any = "auto") -> Any:
     """A `dask.array.Array` of an array, or of a reference to one: each of its chunks is a task that reads it when it is computed.
 
     `chunks` are those of `dask.array.from_array`; "auto" gives whole shards or chunks, together about as large as dask's
@@ -54,7 +54,9 @@ def store(values: Any, target: Any, path: str = "", *, region: Sequence[slice] |
 def store_later(values: Any, target: Any, path: str = "", *, region: Sequence[slice] | None = None, **options: Any) -> tuple[Array, Any]:
     """As `store`, with nothing computed: the array, which is there, and a `Delayed` that stores when it is computed."""
     da = package("dask.array")
-    array = target if isinstance(target, Array) else _opened(target) if isinstance(target, Ref) else _created(values, target, path, options)
+    if isinstance(target, Ref):
+        target = _opened(cast("Any", target))
+    array = target if isinstance(target, Array) else _created(values, target, path, options)
     parts = _region(array, region)
     if tuple(part.stop - part.start for part in parts) != values.shape:
         raise SelectionError(f"values of shape {values.shape} do not fit into region {region} of an array of shape {array.shape}")
@@ -63,7 +65,7 @@ def store_later(values: Any, target: Any, path: str = "", *, region: Sequence[sl
     return array, da.store([aligned], [Handle(array, writes=True)], lock=False, regions=[parts], compute=False)
 
 
-def _opened(array: Array | Ref) -> Array:
+def _opened(array: Array | Ref[Any]) -> Array:
     return sync.run(array[...].open()).array if isinstance(array, Ref) else array
 
 

@@ -99,7 +99,7 @@ class RingWriter(Writer):
                     if name != moved[0] and key.startswith(folder) and "/" not in (last := check_key(key)[len(folder) :]):
                         os.replace(name, last, src_dir_fd=self._own, dst_dir_fd=self._folder)
                         moved.append(name)
-            except FileNotFoundError:
+            except (FileNotFoundError, IsADirectoryError):
                 pass  # the folder was deleted meanwhile: the next one makes it again
             finally:
                 fcntl.flock(self._folder, fcntl.LOCK_UN)

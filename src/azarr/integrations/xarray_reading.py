@@ -172,7 +172,7 @@ async def open_stored(
     node = await opened
     if isinstance(node, azarr.Array):
         raise azarr.errors.NotAGroup(f"an array stands at {path or '/'} of {node.store!r}; a dataset is made of a group")
-    shown = str(source) if isinstance(source, str) or hasattr(source, "__fspath__") else ""
+    shown = azarr.errors.redact(str(source)) if isinstance(source, str) or hasattr(source, "__fspath__") else ""
     found = dict[str, StoredGroup]()
 
     async def gather(node: azarr.Group, name: str) -> None:

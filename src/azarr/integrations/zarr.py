@@ -121,7 +121,7 @@ class CodecPipeline(Base):
             await self.fallback.write(batch, value, drop_axes)
             return
         source = np.broadcast_to(values.astype(found.target.layout.metadata.dtype.numpy, copy=False), found.region.shape)
-        await write(found.target, found.region, source, found.context, empty=batch[0][1].config.write_empty_chunks)
+        await write(found.target, found.region, source, found.context, empty=batch[0][1].config.write_empty_chunks, ends=found.ends)
 
     def _part(self, batch: list[Any], array: Any, drop_axes: tuple[int, ...], *, writing: bool = False) -> _Part | None:
         """What azarr is to read into `array`, or to write of it; None where it cannot."""
@@ -140,6 +140,8 @@ class _Part(NamedTuple):
     target: Target
     region: Region
     context: Context
+    ends: bool
+    """Whether chunks at the edge that it covers are replaced unread, as zarr-python has it."""
 
 
 class _Engine:
@@ -169,9 +171,10 @@ class _Engine:
         if prefix not in self.targets:
             self.targets[prefix] = Target(self.layout, self.store, prefix, IndexCache())
         target = self.targets[prefix]
-        if writing and self.layout.inner is None and all(item[4] for item in batch):  # of shards, what lies beyond the array is kept
+        ends = writing and self.layout.inner is None and all(item[4] for item in batch)  # of shards, what lies beyond the array is kept
+        if ends:
             target = target._replace(layout=_ending(self.layout, region))
-        return _Part(target, region, self.context)
+        return _Part(target, region, self.context, ends)
 
 
 def azarr_store(store: Any) -> Any:

@@ -54,6 +54,8 @@ def __getattr__(name: str) -> Any:
 
 def store_from(source: Any, context: Context | None = None, options: Mapping[str, Any] | None = None) -> Store:
     """The store that `source` means: a URL (with `options`), a path (of a folder, zip file, references), a mapping of bytes, an object."""
+    if not isinstance(context, Context | None):  # pyright: ignore[reportUnnecessaryIsInstance]  # people give what they have
+        raise TypeError(f"context is an azarr.Context(...), not {context!r}")
     if options:
         return import_module("azarr.integrations.sources").store_with(source, options, context)
     if not hasattr(source, "fs") and isinstance(source, Mapping):

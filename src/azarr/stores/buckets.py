@@ -94,26 +94,26 @@ class BucketStore(HTTPStore):
             asked["continuation-token"] = more
 
     async def _page(self, asked: Mapping[str, str]) -> Page:
-        answer = await self._send(f"{self._root}?{urlencode(asked, quote_via=quote)}", {}, MOST)
+        answer = await self.send(f"{self._root}?{urlencode(asked, quote_via=quote)}", {}, MOST)
         if answer.status == 403:
             raise TransportError("the server answered 403: this bucket may not be listed by everybody", status=403)
-        if (value := self._whole(answer, {}, MOST)) is None:
+        if (value := self.whole_of(answer, {}, MOST)) is None:
             raise TransportError(f"the server answered {answer.status} to a listing", status=answer.status)
         try:
             return _parsed(view(value.data).tobytes(), self.bucket, asked)
         except (ElementTree.ParseError, ValueError) as error:
             raise TransportError(f"not the listing that was asked for: {error}", status=answer.status) from error
 
-    async def _send(self, url: str, conditions: Mapping[str, str], most: int | None = None, **how: str) -> Any:
-        answer = await super()._send(url, conditions, most, **how)
+    async def send(self, url: str, conditions: Mapping[str, str], most: int | None = None, **how: str) -> Any:
+        answer = await super().send(url, conditions, most, **how)
         if answer.status == 416 and (size := re.search(rb"<ActualObjectSize>(\d+)<", bytes(answer.body or b""))):  # told there alone
             return Response(416, {**answer.headers, "content-range": f"bytes */{int(size[1])}"}, answer.body)
         return answer
 
-    def _whole(self, answer: Any, conditions: Mapping[str, str], most: int | None = None) -> Value | None:
+    def whole_of(self, answer: Any, conditions: Mapping[str, str], most: int | None = None) -> Value | None:
         if answer.status == 404 and b"<Code>NoSuchBucket</Code>" in bytes(answer.body or b""):
             raise TransportError(f"there is no bucket {self.bucket!r}", status=404)
-        return super()._whole(answer, conditions, most)
+        return super().whole_of(answer, conditions, most)
 
     def _refusal(self, answer: Any) -> str:
         if answer.status == 403:

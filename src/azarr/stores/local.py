@@ -141,15 +141,16 @@ class LocalStore:
         await offload(lambda: import_module("azarr.integrations.leftovers").clean(self.open.prefix))
 
     def _names(self, prefix: str, *, links: bool) -> tuple[object, Sequence[str]]:
-        """What tells the folder from others, and the names in it; None if it is a link where none is followed."""
+        """What tells the folder from others, and the names in it. Without `links`, None if it is one, or empty: it is deleted itself."""
         if prefix and os.path.islink(self.open.prefix + check_key(prefix)) and not links:
             return None, ()
         with self._translating(prefix), contextlib.suppress(FileNotFoundError), contextlib.ExitStack() as opened:
             opened.callback(os.close, folder := self.open(prefix, FOLDER))
             status = os.fstat(folder)
             with os.scandir(folder) as entries:
-                names = sorted(entry.name + "/" * _is_folder(entry, links) for entry in entries if _is_listed(entry.name))
-            return (status.st_dev, status.st_ino), names
+                found = list(entries)
+            names = sorted(entry.name + "/" * _is_folder(entry, links) for entry in found if _is_listed(entry.name))
+            return (status.st_dev, status.st_ino) if found or links or not prefix else None, names
         return (), ()
 
     @contextlib.contextmanager

@@ -149,7 +149,11 @@ class Writer:
                     if fresh:
                         return False
                 elif staged:
-                    os.replace(staged, name, src_dir_fd=self._own, dst_dir_fd=folder)
+                    try:
+                        os.replace(staged, name, src_dir_fd=self._own, dst_dir_fd=folder)
+                    except IsADirectoryError:
+                        _delete_empty(name, folder)
+                        os.replace(staged, name, src_dir_fd=self._own, dst_dir_fd=folder)
                     return self._flushed(folder)
                 elif self._deleted(name, folder) or fresh:
                     self._prune(above)
@@ -194,6 +198,8 @@ class Writer:
             os.unlink(name, dir_fd=folder)
         except FileNotFoundError:
             return False
+        except IsADirectoryError:
+            _delete_empty(name, folder)
         return True
 
     def _prune(self, folder: str) -> None:
@@ -224,6 +230,11 @@ class Writer:
             yield folder
         finally:
             os.close(folder)
+
+
+def _delete_empty(name: str, folder: int) -> None:
+    """Delete a folder that has folders alone: who was killed may have left it. Errors: `IsADirectoryError` where there is more."""
+    import_module("azarr.integrations.empty_folders").delete_empty(name, folder)
 
 
 def version_of(status: os.stat_result) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import math
 import operator
+import os
 from collections.abc import AsyncGenerator, Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,13 +19,14 @@ import numpy.typing as npt
 from azarr import metadata as v3
 from azarr import v2
 from azarr._engine import IndexCache, Target, change_document, delete_objects, fetch_documents, gone, place_of, turn, write
+from azarr._engine.documents import ATTEMPTS, conflict
 from azarr.access import Access, writable
 from azarr.document import Document, dump, is_object, parse
-from azarr.errors import MetadataError, UnknownCodec
+from azarr.errors import AzarrError, MetadataError, UnknownCodec
 from azarr.layout import Layout, compile_layout
 from azarr.metadata import ArrayMetadata, GroupMetadata
 from azarr.selection import Region, basic, whole
-from azarr.stores import Holding, Listing
+from azarr.stores import Holding, Listing, LocalStore
 from azarr.tools.surveying import named_by
 
 LISTED = 1000
@@ -42,17 +45,39 @@ async def forgetting(access: Access, path: str) -> AsyncGenerator[None]:
 async def _forget(access: Access, path: str) -> None:
     """Take consolidated metadata that have the node at `path` away from groups: stale ones would be believed.
 
-    In v3 those are the groups above it, in v2 a group is in its own too.
+    In v3 those are the groups above it, in v2 a group is in its own too. A local folder may stand in groups itself.
     """
-    store, parts = writable(access, path), [f"{part}/" for part in path.split("/") if part]
-    prefixes = ["".join(parts[:count]) for count in range(len(parts) + 1)]
-    keys = [f"{prefix}zarr.json" for prefix in prefixes[:-1]] if access.zarr_format != 2 else []
-    keys += [f"{prefix}.zmetadata" for prefix in prefixes] if access.zarr_format != 3 else []
-    for key, data in zip(keys, await fetch_documents(store, keys, access.context), strict=True):
-        if data is not None and key.endswith(".zmetadata"):
-            await store.delete(key)
-        elif data is not None and b'"consolidated_metadata"' in data and parse(data, key, lenient=True).get("consolidated_metadata"):
-            await change_document(store, key, _unconsolidated, lenient=True)  # whatever else it holds
+    store: Any = writable(access, path)
+    while True:
+        parts = [f"{part}/" for part in path.split("/") if part]
+        prefixes = ["".join(parts[:count]) for count in range(len(parts) + 1)]
+        keys = [f"{prefix}zarr.json" for prefix in prefixes[:-1]] if access.zarr_format != 2 else []
+        keys += [f"{prefix}.zmetadata" for prefix in prefixes] if access.zarr_format != 3 else []
+        for key, data in zip(keys, await fetch_documents(store, keys, access.context, fresh=True), strict=True):
+            if data is not None and key.endswith(".zmetadata"):
+                await store.delete(key)
+            elif data is not None and b'"consolidated_metadata"' in data and parse(data, key, lenient=True).get("consolidated_metadata"):
+                await change_document(store, key, _unconsolidated, lenient=True)  # whatever else it holds
+        if (above := folder_above(store)) is None or not await _is_group(above[0], access):
+            return
+        store, name = above
+        path = f"{name}/{path}"
+
+
+def folder_above(store: Any) -> tuple[LocalStore, str] | None:
+    """The folder that this one stands in, and what it is called there; None where there is none."""
+    if not isinstance(store, LocalStore):
+        return None
+    root = Path(os.path.abspath(store.root))  # links stay, as they stand in the folder
+    return (LocalStore(root.parent, durability=store.durability), root.name) if root.name else None
+
+
+async def _is_group(store: Any, access: Access) -> bool:
+    """Whether a group stands at the root of `store`, which nobody has opened: it may be anything, and perhaps it is not to be read."""
+    with contextlib.suppress(AzarrError):
+        documents = await fetch_documents(store, ["zarr.json", ".zgroup", ".zmetadata"], access.context)
+        return any(data is not None and b"zarr" in data for data in documents)
+    return False
 
 
 def _unconsolidated(document: Document) -> Document:
@@ -75,8 +100,9 @@ async def update_attributes(access: Access, path: str, metadata: Metadata, attri
         held = document.get("attributes", {})
         return {**document, "attributes": {**(held if is_object(held) else {}), **attributes}}
 
-    async with forgetting(access, path):
-        document = await change_document(store, f"{prefix}zarr.json", edit, lenient=access.lenient)
+    key = f"{prefix}zarr.json"  # others who hold it rely on it: it must not be replaced under them
+    async with _held(store, key), forgetting(access, path):
+        document = await change_document(store, key, edit, lenient=access.lenient)
     if isinstance(metadata, ArrayMetadata):
         return _parsed(metadata, document)
     return metadata._replace(attributes=document["attributes"])
@@ -102,6 +128,10 @@ async def resize(access: Access, path: str, metadata: ArrayMetadata, shape: tupl
                 most = _parsed(stored, {**stored.document, "shape": list(map(max, stored.shape, shape))})
                 for region in _regrown(stored, most):
                     await _write(access, path, most, region, metadata.fill)
+            if isinstance(store, Holding):  # of appends that were ended: what lies outside was never shown
+                stored = _parsed(metadata, await _stored(access, key))
+                most = _parsed(stored, {**stored.document, "shape": list(map(max, stored.shape, shape))})
+                await delete_objects(store, await _outside(access, path, most, stored), access.context)
             async with forgetting(access, path):
                 after = _parsed(metadata, await change_document(store, key, edit, lenient=access.lenient))
         async with _held(store, key):  # the new document, which others may have held before: what they appended stays
@@ -124,7 +154,7 @@ async def append(access: Access, path: str, metadata: ArrayMetadata, values: npt
         if list(values.shape) != expected:
             raise ValueError(f"values of shape {values.shape} cannot be appended along axis {axis} to an array of shape {tuple(shape)}")
         shape[axis] += values.shape[axis]
-        return {**document, "shape": shape}
+        return _parsed(metadata, {**document, "shape": shape}).document
 
     async def store_rows(grown: ArrayMetadata) -> None:
         end = grown.shape[axis]
@@ -136,13 +166,25 @@ async def append(access: Access, path: str, metadata: ArrayMetadata, values: npt
             after = _parsed(metadata, await change_document(store, key, grow, lenient=access.lenient))
         await store_rows(after)
         return after
-    async with _alone(store, key), _held(store, key):
-        after = _parsed(metadata, grow(await _stored(access, key)))
-        await store_rows(after)
+    for _ in range(ATTEMPTS):
+        async with _alone(store, key), _held(store, key):
+            stored = await _stored(access, key)
+            after = _parsed(metadata, grow(stored))
+            await store_rows(after)
 
-        async with forgetting(access, path):
-            found = await change_document(store, key, lambda document: {**document, "shape": list(after.shape)}, lenient=access.lenient)
-            return _parsed(metadata, found)
+            def show(document: Document, stored: Document = stored, after: ArrayMetadata = after) -> Document:
+                if dump({**document, "attributes": None}, lenient=True) != dump({**stored, "attributes": None}, lenient=True):
+                    raise _Changed  # by somebody who does not hold it: the rows are not where they belong
+                return {**document, "shape": list(after.shape)}
+
+            with contextlib.suppress(_Changed):
+                async with forgetting(access, path):
+                    return _parsed(metadata, await change_document(store, key, show, lenient=access.lenient))
+    raise conflict(store, key)
+
+
+class _Changed(Exception):
+    """The document is not the one that was read."""
 
 
 def _alone(store: Any, key: str) -> contextlib.AbstractAsyncContextManager[None]:
@@ -157,7 +199,7 @@ def _held(store: Any, key: str) -> contextlib.AbstractAsyncContextManager[None]:
 
 async def _stored(access: Access, key: str) -> Document:
     """The document of a node that is there. Errors: `NodeNotFound`."""
-    (data,) = await fetch_documents(access.store, [key], access.context)
+    (data,) = await fetch_documents(access.store, [key], access.context, fresh=True)
     if data is None:
         raise gone(access.store, key)
     return parse(data, key, lenient=access.lenient, limits=access.context.limits)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from secrets import token_hex
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -33,9 +33,10 @@ from azarr.ref import Ref
 from azarr.scratch import Scratch
 from azarr.selection import basic, whole
 from azarr.stores import Cleaning, Listing, Value
+from azarr.stores.base import BlockingWritable
 from azarr.tools.changes import forgetting
 from azarr.tools.conversion import Changed, alike, converted
-from azarr.tools.nodes import NOTE, create, delete_all, documents_of, finish, join, missing_above
+from azarr.tools.nodes import NOTE, create, delete_all, documents_of, finish, join, missing_above, put_new
 from azarr.tools.surveying import chunk_objects
 from azarr.tools.verbs import consolidate
 
@@ -70,13 +71,17 @@ async def copy(
     return await copy_by(Copying, source, store, path, options, overwrite=overwrite, memory=memory, progress=progress, context=context)
 
 
+def _opened(source: Any, context: Context | None) -> Any:
+    return cast("Any", source) if isinstance(source, Ref) else open(source, context=context)
+
+
 async def copy_by(
     way: Callable[..., Copying], source: Any, store: Any, path: str, options: dict[str, Any], *, overwrite: bool,
     memory: int | str | None, progress: Tell, context: Context | None,
 ) -> Array | Group:  # fmt: skip
     """As `copy`, by what `way` makes of the arguments of `Copying`."""
     access, path = creating(store, options["zarr_format"], context), check_path(path)
-    node = source if isinstance(source, Array | Group) else await (source if isinstance(source, Ref) else open(source, context=context))
+    node = source if isinstance(source, Array | Group) else await _opened(source, context)
     below = [(join(path, name), each) async for name, each in node.walk(strict=True)] if isinstance(node, Group) else []
     if _overlap(place_of(node.store, node.path), place_of(access.store, path)):
         raise ValueError(f"{path or '/'} of {access.store!r} is, has, or is part of what is to be copied; copy to another place")
@@ -116,6 +121,8 @@ class Copying:
         digest = hashlib.sha256()
         for place, metadata in self.made.items():
             digest.update(dump({"place": place, **documents_of(metadata)}))
+        if isinstance(source.store, BlockingWritable):  # several may be shown alike
+            digest.update(repr(place_of(source.store, source.path)).encode())
         note = {"copy_of": f"{source.path or '/'} of {source.store!r}", "documents": digest.hexdigest()}
         key, store = join(self.path, NOTE), self.store
         names = [join(self.path, name) for name in ("zarr.json", ".zarray", ".zgroup")]
@@ -140,7 +147,8 @@ class Copying:
             await self._refuse_itself(source, key, data)
             async with forgetting(self.access, self.path):
                 await delete_all(self.store, self.path, self.access.context)
-        await self.store.set(key, self.note)
+        if not await put_new(self.access, key, self.note):
+            raise NodeExists(f"another copy to {self.path or '/'} of {self.store!r} was begun at the same time")
 
     async def _refuse_itself(self, source: Array | Group, key: str, held: bytes | None) -> None:
         """Whether what is to be deleted is what is to be copied, by another name: then a mark that is left here is seen there."""

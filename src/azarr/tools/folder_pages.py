@@ -47,10 +47,10 @@ async def listed(store: Any, prefix: str) -> AsyncIterator[str]:
 async def _page(store: Any, prefix: str) -> list[str] | str:
     """The names, or why there are none. It is asked for with the same headers and query as objects."""
     url = f"{store._base}/" + "".join(f"{quote(part)}/" for part in prefix.split("/") if part)
-    answer = await store._send(f"{url}{store._query}", {}, MOST)
+    answer = await store.send(f"{url}{store._query}", {}, MOST)
     if answer.status != 200 and answer.status not in TRANSIENT:
         return "this store cannot list: the server does not show what is in the folder"
-    store._whole(answer, {}, MOST)  # errors of what failed, or was cut
+    store.whole_of(answer, {}, MOST)  # errors of what failed, or was cut
     page = bytes(answer.body).decode("utf-8", "replace")
     names = names_in(page, url)
     if not names or "html" not in answer.headers.get("content-type", "") or not (TITLE.search(page) or set(RESERVED) & set(names)):

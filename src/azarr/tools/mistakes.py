@@ -79,6 +79,8 @@ def no_text(data: bytes, key: str, why: object) -> MetadataError:
     """The error of `data` that are no document."""
     start = data[:15].decode(errors="replace")
     more = f"; it begins with {start!r}: a page came in its place, is the URL right?" if data[:1] == b"<" else ""
+    if data.startswith(b"\xef\xbb\xbf"):
+        more = "; it begins with a byte-order mark, which JSON must not have"
     return MetadataError(why if isinstance(why, str) else f"not valid JSON ({why}){more}", document=key)
 
 

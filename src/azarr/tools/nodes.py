@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from azarr._engine import delete_objects, fetch_documents, place_of, turn
+from azarr._engine.documents import ATTEMPTS
 from azarr._nodes import find_all
 from azarr.access import Access
 from azarr.context import Context
@@ -31,7 +32,7 @@ async def create(access: Access, path: str, metadata: ArrayMetadata | GroupMetad
     names = ["zarr.json", ".zarray", ".zgroup", *([".zattrs"] if metadata.zarr_format == 2 else [])]
     notes = [join(folder, NOTE) for folder in (path, *above)] if not getattr(store, "commits", False) else []  # where there are none
     keys = [join(path, name) for name in names] + notes
-    found = {key for key, data in zip(keys, await fetch_documents(store, keys, context), strict=True) if data is not None}
+    found = {key for key, data in zip(keys, await fetch_documents(store, keys, context, fresh=True), strict=True) if data is not None}
     for folder in above:
         if join(folder, NOTE) in found:
             raise NodeExists(f"an unfinished copy stands at {folder or '/'} of {store!r}: copy the same again, to finish it")
@@ -41,7 +42,8 @@ async def create(access: Access, path: str, metadata: ArrayMetadata | GroupMetad
         if not overwrite or not isinstance(store, Listing):
             what = "a node" if found.intersection(keys[:3]) else "an unfinished copy"
             raise NodeExists(f"{what} stands at {path or '/'} of {store!r}; overwrite=True replaces it, or mode='w' where there are modes")
-        await delete_all(store, path, context)
+        async with forgetting(access, path):  # before anything is gone: else they would show what is half deleted
+            await delete_all(store, path, context)
     else:
         chunks = await _chunks_left(store, path, metadata)
         if chunks and not overwrite:
@@ -57,13 +59,21 @@ async def finish(access: Access, path: str, metadata: ArrayMetadata | GroupMetad
 
 async def _make(access: Access, path: str, documents: Mapping[str, bytes]) -> None:
     """Store the documents of the node at `path`, and of groups above it. Errors: `NodeExists` where somebody else made it meanwhile."""
+    zarr_format = 3 if join(path, "zarr.json") in documents else 2
     async with forgetting(access, path):
         for key, data in documents.items():
-            if not await _put_new(access, key, data) and key.rpartition("/")[0] == path:  # of a group above, somebody else's will do
+            if await put_new(access, key, data):
+                continue
+            if key.rpartition("/")[0] == path:
                 raise NodeExists(f"a node was made at {path or '/'} of {access.store!r} by somebody else at the same time")
+            await missing_above(access, path, zarr_format)  # of a group above, somebody else's will do; not an array
+        groups = _encoded({folder: GroupMetadata(zarr_format=zarr_format) for folder in _above(path)})
+        for key, found in zip(groups, await fetch_documents(access.store, list(groups), access.context, fresh=True), strict=True):
+            if found is None:  # it was deleted meanwhile
+                await put_new(access, key, groups[key])
 
 
-async def _put_new(access: Access, key: str, data: bytes) -> bool:
+async def put_new(access: Access, key: str, data: bytes) -> bool:
     """Store an object if there is none. Whether there was none."""
     store = cast("WritableStore", access.store)
     if isinstance(store, ConditionalStore):
@@ -89,11 +99,15 @@ async def _chunks_left(store: object, path: str, metadata: ArrayMetadata | Group
     return [key for key in keys if named_by(encoding, key[len(join(path, "")) :], metadata.ndim) is not None]
 
 
+def _above(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(len(parts)) if path]
+
+
 async def missing_above(access: Access, path: str, zarr_format: int) -> dict[str, GroupMetadata]:
     """The groups above `path` that are not there yet, outermost first. Errors: `NotAGroup`, `NodeExists` for those of another format."""
-    parts, made = path.split("/"), dict[str, GroupMetadata]()
-    above = ["/".join(parts[:count]) for count in range(len(parts)) if path]
-    for folder, node in (await find_all(access._replace(zarr_format=None, lenient=True), above)).items():
+    made = dict[str, GroupMetadata]()
+    for folder, node in (await find_all(access._replace(zarr_format=None, lenient=True), _above(path))).items():
         where = f"{folder or '/'} of {access.store!r}"
         if isinstance(node, ArrayMetadata):
             raise NotAGroup(f"an array stands at {where}; nodes stand in groups")
@@ -107,9 +121,11 @@ async def missing_above(access: Access, path: str, zarr_format: int) -> dict[str
 async def delete_all(store: Any, path: str, context: Context) -> None:
     """Delete all objects below `path`. Documents first: a node that is half deleted must not be seen. Of links, nothing they lead to."""
     listed = getattr(store, "list_own", store.list)
-    held = [key async for key in listed(path)]
-    for of_nodes in (True, False):
-        await delete_objects(store, (key for key in held if (key.rpartition("/")[2] in RESERVED) == of_nodes), context)
+    for _ in range(ATTEMPTS):  # what others made meanwhile is deleted too: it would stand in no group, or in what is made here next
+        if not (held := [key async for key in listed(path)]):
+            return
+        for of_nodes in (True, False):
+            await delete_objects(store, (key for key in held if (key.rpartition("/")[2] in RESERVED) == of_nodes), context)
 
 
 def documents_of(metadata: ArrayMetadata | GroupMetadata) -> dict[str, Document]:

@@ -200,12 +200,13 @@ class _Compacting(_Looking):
 
     def steps(self, key: str, job: Coords, scratch: Scratch) -> Steps:
         rows = self.target.layout.shard(job)
+        keep = not getattr(self.target.store, "deletes_versions", True)  # then one of nothing is put in its place
         for _ in range(ATTEMPTS):
             if (value := (yield Get(key))) is None:
                 return
             try:
                 raw = view(value.data)
-                packed = filled(rows.pack(rows.all_entries(raw, scratch), (), lambda _: None), raw)
+                packed = filled(rows.pack(rows.all_entries(raw, scratch), (), lambda _: None, empty=keep), raw)
             except StoreError as error:
                 raise error.within(repr(self.target.store), key) from error.__cause__
             if (freed := len(raw) - sum(map(len, packed))) <= 0:

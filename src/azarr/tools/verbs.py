@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from azarr._engine import all_of, change_document
@@ -20,11 +19,12 @@ from azarr.ref import PendingSelection
 from azarr.stores import Listing
 from azarr.tools.changes import forgetting
 from azarr.tools.nodes import delete_all, documents_of, join
+from azarr.tools.values import plain
 
 
 async def save(store: Any, path: str, values: npt.ArrayLike, **options: Any) -> Array:
     """Create an array at `path` that holds `values`, with their shape and dtype. `options` and errors are those of `create_array`."""
-    data = np.asarray(values)
+    data = plain(values)
     arguments: dict[str, Any] = {"shape": data.shape, "dtype": data.dtype, **options}
     array = await create_array(store, path, **arguments)
     await array[...].write(data)
@@ -38,7 +38,8 @@ async def load(store: Any, path: str = "", *, context: Context | None = None) ->
 
 async def read_many(*selections: Selection | PendingSelection) -> list[Any]:
     """What each of `selections` reads, all at once; those of one context share its budget. The first error ends them all, and is raised."""
-    if wrong := [type(each).__name__ for each in selections if not hasattr(each, "read")]:
+    kinds: Any = (Selection, PendingSelection)
+    if wrong := [type(each).__name__ for each in selections if not isinstance(each, kinds)]:
         raise TypeError(f"read_many takes selections, one by one: read_many(a[0], b[...]), not {wrong[0]}")
     return await all_of([selection.read() for selection in selections])
 
