@@ -54,6 +54,7 @@ NEEDS: dict[str, str] = {
     "stores/test_staging_rings.py": "io_uring of Linux",
     "stores/test_sources.py": PACKAGES,
     "stores/test_references.py::test_a_redirect_leads_nowhere_that_is_not_allowed": REDIRECTS,
+    "test_beside_others.py::test_who_waits_for_a_loop_that_was_closed_goes_on": THREADS,
     "test_at_once.py": "the page cache of Linux",
     "test_cached.py::test_checks_and_hits_are_counted_where_the_reading_is": CONDITIONS,
     "test_cached.py::test_parts_of_a_shard_that_is_replaced_are_all_old_or_all_new": MINUTES,

@@ -173,6 +173,19 @@ async def test_empty_folders_are_in_nobodys_way(tmp_path: Path):
     assert (await array[...]).tolist() == [1] * 6
 
 
+async def test_where_a_system_has_no_locks_opening_does_not_delete_what_is_about_to_be_put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("fcntl.flock", lambda *_: None)  # as it is in Pyodide
+    store = LocalStore(tmp_path)
+    await azarr.save(store, "x", np.arange(4))
+    with store.writer() as writer:
+        writer.put("x/c/7", b"1")
+        (staged,) = (tmp_path / ".azarr-staged").iterdir()
+        await azarr.open_array(tmp_path, "x", mode="r+")
+        assert staged.is_dir()
+        writer.put("x/c/8", b"2")
+    assert not staged.exists()
+
+
 async def test_an_array_is_not_made_inside_of_one_that_is_made_meanwhile(tmp_path: Path):
     for turns in range(10):
         tree = tmp_path / f"{turns}"

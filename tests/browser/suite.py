@@ -55,7 +55,7 @@ class Tally:
 
 tally, printed, began = Tally(), io.StringIO(), perf_counter()
 with redirect_stdout(printed), redirect_stderr(printed):
-    code = pytest.main(["-q", "-p", "no:cacheprovider", *arguments], plugins=[tally])
+    code = pytest.main(["-q", "-p", "no:cacheprovider", "-o", "faulthandler_timeout=0", *arguments], plugins=[tally])
 {"code": int(code), "passed": tally.passed, "failed": tally.failed, "printed": printed.getvalue(), "seconds": perf_counter() - began}
 """
 

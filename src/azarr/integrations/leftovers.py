@@ -7,14 +7,14 @@ import fcntl
 import os
 from collections.abc import Generator
 
-from azarr.stores.staging import FOLDER, NOFOLLOW, STAGED
+from azarr.stores.staging import FOLDER, NOFOLLOW, STAGED, living
 
 
 def clean(prefix: str) -> None:
     """Delete what writers left behind that are dead; those that live hold a lock. Links are not followed: others may have made them."""
     with contextlib.suppress(OSError):  # there is nothing left behind, or others are writing
         with _opened(prefix + STAGED) as staged:
-            for name in os.listdir(staged):
+            for name in set(os.listdir(staged)) - living:
                 with contextlib.suppress(FileNotFoundError, BlockingIOError, NotADirectoryError), _opened(name, staged) as folder:
                     fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     for file in os.listdir(folder):

@@ -32,6 +32,8 @@ PARTS = 1024
 CLOSED, NOFOLLOW = getattr(os, "O_CLOEXEC", 0), getattr(os, "O_NOFOLLOW", 0)
 READ, NEW = os.O_RDONLY | CLOSED, os.O_WRONLY | os.O_CREAT | os.O_EXCL | CLOSED
 FOLDER = READ | getattr(os, "O_DIRECTORY", 0)
+living = set[str]()
+"""The names of the folders of this process's writers: not all systems have locks, and in Pyodide there are none."""
 
 
 class Unflushed(StoreError):
@@ -63,6 +65,7 @@ class Writer:
             with contextlib.suppress(OSError):  # the one for all writers is left to those that are still there
                 os.rmdir(self._own_path)
                 os.rmdir(self._prefix + STAGED)
+            living.discard(os.path.basename(self._own_path))
             os.close(self._own)
             self._own = -1
 
@@ -128,6 +131,7 @@ class Writer:
             fcntl.flock(folder, fcntl.LOCK_EX)
             if _is_at(folder, path):  # else it was swept before it was locked
                 self._own_path, self._own = path, folder
+                living.add(name)
                 return
             os.close(folder)
 
